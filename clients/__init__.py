@@ -1,0 +1,1 @@
+"""What people hold: the web pages (`web/`), the Python SDK (`python/`), the command line (`cli/`)."""

@@ -1,0 +1,1 @@
+"""The `kelian` command: serve, demo, token, lesson, publish, watch."""

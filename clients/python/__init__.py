@@ -1,0 +1,1 @@
+"""The Python SDK: join a lesson, publish, subscribe, follow its log (docs/sdk.md)."""

@@ -1,0 +1,1 @@
+"""The channel between signaling and media nodes: typed msgpack over a Unix socket or TCP."""

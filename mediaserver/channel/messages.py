@@ -1,0 +1,146 @@
+"""Messages between signaling and a media node (one vocabulary, both ways).
+
+Signaling states what it wants, the node makes it so and reports. Requests carry `req`
+and are answered by exactly one reply with the same number; reports have none.
+"""
+
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+
+Use = Literal["camera", "microphone", "board"]
+Codec = Literal["h264", "vp8"]
+
+
+class Message(msgspec.Struct, tag_field="t", frozen=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+# --- signaling -> node ---------------------------------------------------------------------
+
+
+class Hello(Message, tag="hello", kw_only=True):
+    version: int = VERSION
+    secret: str = ""  # asked for over TCP; a Unix socket is guarded by its file mode
+
+
+class OpenSession(Message, tag="open_session", kw_only=True):
+    """Answer one offer. An offer for a session that is open restarts its ICE (RFC 8839, 4.4)."""
+
+    req: int
+    session: str
+    lesson: str
+    participant: str
+    codec: Codec
+    offer: str
+    labels: dict[str, str] = {}
+    """mid -> "camera" | "microphone" | "board" (sending) or a slot's name (receiving).
+    Empty (WHIP, WHEP): given by order, see `defaults`."""
+    defaults: list[str] = []
+    """Without labels: names handed out in order to m-lines that fit, e.g.
+    ["microphone", "camera", "board"] for WHIP, ["lecturer.audio", "lecturer.video"] for WHEP."""
+    sources: dict[str, int] = {}
+    """use -> source id, for every use that this participant may send; others are answered inactive."""
+
+
+class CloseSession(Message, tag="close_session", kw_only=True):
+    session: str
+
+
+class SetPlan(Message, tag="set_plan", kw_only=True):
+    """What every slot of a lesson shall show, whole, replacing the plan before.
+
+    A session never receives a source of its own participant: that slot stays empty.
+    """
+
+    lesson: str
+    slots: dict[str, int] = {}  # slot name -> source
+    floor: list[int] = []  # audio sources of which the loudest go to the floor slots
+    overrides: dict[str, dict[str, int]] = {}  # session -> slot name -> source
+
+
+class EndLesson(Message, tag="end_lesson", kw_only=True):
+    lesson: str
+
+
+class Mend(Message, tag="mend", kw_only=True):
+    """A page says that nothing arrives in a slot: ask its source for a key frame."""
+
+    session: str
+    slot: str
+
+
+class GetStats(Message, tag="get_stats", kw_only=True):
+    req: int
+    session: str = ""  # empty: the whole node
+
+
+ToNode = Hello | OpenSession | CloseSession | SetPlan | EndLesson | Mend | GetStats
+
+# --- node -> signaling ---------------------------------------------------------------------
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    session: str
+    lesson: str
+    participant: str
+    sources: dict[str, int]  # use -> source
+    live: list[int]  # sources whose RTP arrives
+    state: Literal["connecting", "connected", "disconnected"]
+
+
+class Welcome(Message, tag="welcome", kw_only=True):
+    """First message of a node; `epoch` is new whenever its sessions are gone (a restart)."""
+
+    version: int = VERSION
+    epoch: str
+    sessions: list[SessionInfo] = []
+
+
+class SessionAnswered(Message, tag="session_answered", kw_only=True):
+    req: int
+    session: str
+    answer: str
+    sources: dict[str, int] = {}  # use -> source: what the offer really sends
+    slots: list[str] = []  # names of the slots it receives
+    restarted: bool = False
+
+
+class Refused(Message, tag="refused", kw_only=True):
+    req: int
+    code: str  # stable: bad_sdp, codec_not_offered, codec_cannot_decode, no_bundle, ...
+    detail: str  # English, for the log and the technician
+
+
+class SessionState(Message, tag="session_state", kw_only=True):
+    session: str
+    state: Literal["connected", "disconnected", "closed"]
+    reason: str = ""
+
+
+class SourceState(Message, tag="source_state", kw_only=True):
+    source: int
+    live: bool
+
+
+class SlotState(Message, tag="slot_state", kw_only=True):
+    """A slot of a session began to carry another source (0: emptied)."""
+
+    session: str
+    slot: str
+    source: int
+
+
+class Levels(Message, tag="levels", kw_only=True):
+    lesson: str
+    levels: list[tuple[int, int]]  # (source, -dBov), loudest first
+
+
+class Stats(Message, tag="stats", kw_only=True):
+    req: int
+    stats: dict[str, int | float | str]
+
+
+FromNode = Welcome | SessionAnswered | Refused | SessionState | SourceState | SlotState | Levels | Stats

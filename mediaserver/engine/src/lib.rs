@@ -1,0 +1,7 @@
+//! Kelian's packet path.
+//!
+//! - [`wire`]: bytes to typed values and back (STUN, SRTP, RTP, RTCP, SDP). Pure functions.
+//! - `core`: transports, producers, slots. Sans-IO: bytes and an instant in, bytes and events out.
+//! - `shell`: sockets and the packet thread. `python`: the binding.
+
+pub mod wire;
