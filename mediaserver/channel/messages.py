@@ -21,12 +21,12 @@ class Message(msgspec.Struct, tag_field="t", frozen=True, kw_only=True, omit_def
 # --- signaling -> node ---------------------------------------------------------------------
 
 
-class Hello(Message, tag="hello", kw_only=True):
+class Hello(Message, tag="hello", frozen=True, kw_only=True):
     version: int = VERSION
     secret: str = ""  # asked for over TCP; a Unix socket is guarded by its file mode
 
 
-class OpenSession(Message, tag="open_session", kw_only=True):
+class OpenSession(Message, tag="open_session", frozen=True, kw_only=True):
     """Answer one offer. An offer for a session that is open restarts its ICE (RFC 8839, 4.4)."""
 
     req: int
@@ -45,11 +45,11 @@ class OpenSession(Message, tag="open_session", kw_only=True):
     """use -> source id, for every use that this participant may send; others are answered inactive."""
 
 
-class CloseSession(Message, tag="close_session", kw_only=True):
+class CloseSession(Message, tag="close_session", frozen=True, kw_only=True):
     session: str
 
 
-class SetPlan(Message, tag="set_plan", kw_only=True):
+class SetPlan(Message, tag="set_plan", frozen=True, kw_only=True):
     """What every slot of a lesson shall show, whole, replacing the plan before.
 
     A session never receives a source of its own participant: that slot stays empty.
@@ -61,18 +61,18 @@ class SetPlan(Message, tag="set_plan", kw_only=True):
     overrides: dict[str, dict[str, int]] = {}  # session -> slot name -> source
 
 
-class EndLesson(Message, tag="end_lesson", kw_only=True):
+class EndLesson(Message, tag="end_lesson", frozen=True, kw_only=True):
     lesson: str
 
 
-class Mend(Message, tag="mend", kw_only=True):
+class Mend(Message, tag="mend", frozen=True, kw_only=True):
     """A page says that nothing arrives in a slot: ask its source for a key frame."""
 
     session: str
     slot: str
 
 
-class GetStats(Message, tag="get_stats", kw_only=True):
+class GetStats(Message, tag="get_stats", frozen=True, kw_only=True):
     req: int
     session: str = ""  # empty: the whole node
 
@@ -91,7 +91,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["connecting", "connected", "disconnected"]
 
 
-class Welcome(Message, tag="welcome", kw_only=True):
+class Welcome(Message, tag="welcome", frozen=True, kw_only=True):
     """First message of a node; `epoch` is new whenever its sessions are gone (a restart)."""
 
     version: int = VERSION
@@ -99,7 +99,7 @@ class Welcome(Message, tag="welcome", kw_only=True):
     sessions: list[SessionInfo] = []
 
 
-class SessionAnswered(Message, tag="session_answered", kw_only=True):
+class SessionAnswered(Message, tag="session_answered", frozen=True, kw_only=True):
     req: int
     session: str
     answer: str
@@ -108,24 +108,24 @@ class SessionAnswered(Message, tag="session_answered", kw_only=True):
     restarted: bool = False
 
 
-class Refused(Message, tag="refused", kw_only=True):
+class Refused(Message, tag="refused", frozen=True, kw_only=True):
     req: int
     code: str  # stable: bad_sdp, codec_not_offered, codec_cannot_decode, no_bundle, ...
     detail: str  # English, for the log and the technician
 
 
-class SessionState(Message, tag="session_state", kw_only=True):
+class SessionState(Message, tag="session_state", frozen=True, kw_only=True):
     session: str
     state: Literal["connected", "disconnected", "closed"]
     reason: str = ""
 
 
-class SourceState(Message, tag="source_state", kw_only=True):
+class SourceState(Message, tag="source_state", frozen=True, kw_only=True):
     source: int
     live: bool
 
 
-class SlotState(Message, tag="slot_state", kw_only=True):
+class SlotState(Message, tag="slot_state", frozen=True, kw_only=True):
     """A slot of a session began to carry another source (0: emptied)."""
 
     session: str
@@ -133,12 +133,12 @@ class SlotState(Message, tag="slot_state", kw_only=True):
     source: int
 
 
-class Levels(Message, tag="levels", kw_only=True):
+class Levels(Message, tag="levels", frozen=True, kw_only=True):
     lesson: str
     levels: list[tuple[int, int]]  # (source, -dBov), loudest first
 
 
-class Stats(Message, tag="stats", kw_only=True):
+class Stats(Message, tag="stats", frozen=True, kw_only=True):
     req: int
     stats: dict[str, int | float | str]
 
