@@ -77,7 +77,7 @@ class GetStats(Message, tag="get_stats", frozen=True, kw_only=True):
     session: str = ""  # empty: the whole node
 
 
-ToNode = Hello | OpenSession | CloseSession | SetPlan | EndLesson | Mend | GetStats
+ToNode = Hello | OpenSession | RestartIce | CloseSession | SetPlan | EndLesson | Mend | GetStats
 
 # --- node -> signaling ---------------------------------------------------------------------
 
