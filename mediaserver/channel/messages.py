@@ -45,6 +45,19 @@ class OpenSession(Message, tag="open_session", frozen=True, kw_only=True):
     """use -> source id, for every use that this participant may send; others are answered inactive."""
 
 
+class RestartIce(Message, tag="restart_ice", kw_only=True):
+    """New ICE credentials of a peer that sends no whole offer (WHIP's PATCH, RFC 9725, 4.3.3).
+
+    Answered by SessionAnswered with `restarted`, whose `answer` is the session's SDP answer with
+    the node's new ice-ufrag, ice-pwd and candidates; or by Refused (no_such_session).
+    """
+
+    req: int
+    session: str
+    ufrag: str
+    pwd: str
+
+
 class CloseSession(Message, tag="close_session", frozen=True, kw_only=True):
     session: str
 
