@@ -45,7 +45,7 @@ class OpenSession(Message, tag="open_session", frozen=True, kw_only=True):
     """use -> source id, for every use that this participant may send; others are answered inactive."""
 
 
-class RestartIce(Message, tag="restart_ice", kw_only=True):
+class RestartIce(Message, tag="restart_ice", frozen=True, kw_only=True):
     """New ICE credentials of a peer that sends no whole offer (WHIP's PATCH, RFC 9725, 4.3.3).
 
     Answered by SessionAnswered with `restarted`, whose `answer` is the session's SDP answer with
