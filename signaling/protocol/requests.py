@@ -36,6 +36,11 @@ class Leave(Request, tag="leave", kw_only=True):
     pass
 
 
+class Ping(Request, tag="ping", kw_only=True):
+    """Answered by `ack`, in every state, also while waiting: pages cannot see WebSocket pings, and
+    notice by this that a line is dead. Every role may; not in `may`."""
+
+
 class Offer(Request, tag="offer", kw_only=True):
     """Answered by `answer`. With `session`: an ICE restart of that session."""
 
@@ -128,6 +133,6 @@ class Mend(Request, tag="mend", kw_only=True):
 
 
 AnyRequest = (
-    Hello | Leave | Offer | CloseSession | Publish | RaiseHand | BringUp | TakeDown | Mute | Spotlight
+    Hello | Leave | Ping | Offer | CloseSession | Publish | RaiseHand | BringUp | TakeDown | Mute | Spotlight
     | SetFloor | Chat | QuizAsk | QuizAnswer | QuizClose | Mark | EndLesson | Layers | Mend
 )
