@@ -19,95 +19,95 @@ class Event(msgspec.Struct, tag_field="t", frozen=True, kw_only=True, omit_defau
     pass
 
 
-class Created(Event, tag="created", kw_only=True):
+class Created(Event, tag="created", frozen=True, kw_only=True):
     title: str
     codec: Codec
 
 
-class CodecChanged(Event, tag="codec_changed", kw_only=True):
+class CodecChanged(Event, tag="codec_changed", frozen=True, kw_only=True):
     """Before the first answer only: the lecturer's encoder has no other codec."""
 
     codec: Codec
 
 
-class Started(Event, tag="started", kw_only=True):
+class Started(Event, tag="started", frozen=True, kw_only=True):
     """The lecturer joined for the first time."""
 
 
-class Joined(Event, tag="joined", kw_only=True):
+class Joined(Event, tag="joined", frozen=True, kw_only=True):
     participant: str
     role: Role
 
 
-class Left(Event, tag="left", kw_only=True):
+class Left(Event, tag="left", frozen=True, kw_only=True):
     participant: str
     reason: Literal["left", "lost", "replaced", "removed"] = "left"
 
 
-class Published(Event, tag="published", kw_only=True):
+class Published(Event, tag="published", frozen=True, kw_only=True):
     source: int
     participant: str
     session: str
     use: Use
 
 
-class Unpublished(Event, tag="unpublished", kw_only=True):
+class Unpublished(Event, tag="unpublished", frozen=True, kw_only=True):
     source: int
 
 
-class HandRaised(Event, tag="hand_raised", kw_only=True):
+class HandRaised(Event, tag="hand_raised", frozen=True, kw_only=True):
     participant: str
 
 
-class HandLowered(Event, tag="hand_lowered", kw_only=True):
+class HandLowered(Event, tag="hand_lowered", frozen=True, kw_only=True):
     participant: str
 
 
-class StageEntered(Event, tag="stage_entered", kw_only=True):
+class StageEntered(Event, tag="stage_entered", frozen=True, kw_only=True):
     """`index` is the stage pair in which everyone sees the participant, until they leave."""
 
     participant: str
     index: int
 
 
-class StageLeft(Event, tag="stage_left", kw_only=True):
+class StageLeft(Event, tag="stage_left", frozen=True, kw_only=True):
     participant: str
 
 
-class Muted(Event, tag="muted", kw_only=True):
-    participant: str
-    use: Use
-
-
-class Unmuted(Event, tag="unmuted", kw_only=True):
+class Muted(Event, tag="muted", frozen=True, kw_only=True):
     participant: str
     use: Use
 
 
-class Spotlighted(Event, tag="spotlighted", kw_only=True):
+class Unmuted(Event, tag="unmuted", frozen=True, kw_only=True):
+    participant: str
+    use: Use
+
+
+class Spotlighted(Event, tag="spotlighted", frozen=True, kw_only=True):
     participant: str | None  # None: nobody
 
 
-class FloorSet(Event, tag="floor_set", kw_only=True):
+class FloorSet(Event, tag="floor_set", frozen=True, kw_only=True):
     """With an open floor, everybody's microphone may be heard: the loudest are."""
 
     open: bool
 
 
-class ChatSaid(Event, tag="chat_said", kw_only=True):
+class ChatSaid(Event, tag="chat_said", frozen=True, kw_only=True):
     participant: str
     text: str
     to: str | None = None  # a participant: private; None: all
 
 
-class QuizAsked(Event, tag="quiz_asked", kw_only=True):
+class QuizAsked(Event, tag="quiz_asked", frozen=True, kw_only=True):
     quiz: int
     question: str
     options: list[str]
     multiple: bool = False
 
 
-class QuizTallied(Event, tag="quiz_tallied", kw_only=True):
+class QuizTallied(Event, tag="quiz_tallied", frozen=True, kw_only=True):
     """Totals so far, at most one a second; single answers are in a table, not here."""
 
     quiz: int
@@ -115,18 +115,18 @@ class QuizTallied(Event, tag="quiz_tallied", kw_only=True):
     answered: int  # participants
 
 
-class QuizClosed(Event, tag="quiz_closed", kw_only=True):
+class QuizClosed(Event, tag="quiz_closed", frozen=True, kw_only=True):
     quiz: int
     counts: list[int]
     answered: int
 
 
-class Marked(Event, tag="marked", kw_only=True):
+class Marked(Event, tag="marked", frozen=True, kw_only=True):
     participant: str
     label: str = ""
 
 
-class Ended(Event, tag="ended", kw_only=True):
+class Ended(Event, tag="ended", frozen=True, kw_only=True):
     pass
 
 

@@ -41,7 +41,7 @@ class LessonInfo(msgspec.Struct, frozen=True, kw_only=True):
 # --- replies -------------------------------------------------------------------------------
 
 
-class Welcome(Reply, tag="welcome", kw_only=True):
+class Welcome(Reply, tag="welcome", frozen=True, kw_only=True):
     """`state` is the lesson as this participant may see it (docs/log.md, "State"), or absent
     when the resume succeeded: then the missed events follow."""
 
@@ -60,7 +60,7 @@ class Welcome(Reply, tag="welcome", kw_only=True):
     session_lost: bool = False  # the media session named in hello is gone: offer anew
 
 
-class Waiting(Reply, tag="waiting", kw_only=True):
+class Waiting(Reply, tag="waiting", frozen=True, kw_only=True):
     """The lecturer has not come yet; repeated when `present` changes, then welcome follows."""
 
     req: int
@@ -69,19 +69,19 @@ class Waiting(Reply, tag="waiting", kw_only=True):
     present: list[Person] = []
 
 
-class Ack(Reply, tag="ack", kw_only=True):
+class Ack(Reply, tag="ack", frozen=True, kw_only=True):
     req: int
     position: int = 0  # of the event that this made, 0 if none
 
 
-class Answer(Reply, tag="answer", kw_only=True):
+class Answer(Reply, tag="answer", frozen=True, kw_only=True):
     req: int
     session: str
     sdp: str
     sources: dict[Use, int] = {}
 
 
-class Error(Reply, tag="error", kw_only=True):
+class Error(Reply, tag="error", frozen=True, kw_only=True):
     """A refusal: nothing else changed. `code` is stable (docs/errors.md)."""
 
     req: int | None = None
@@ -91,7 +91,7 @@ class Error(Reply, tag="error", kw_only=True):
     retry_after_ms: int | None = None
 
 
-class Goodbye(Reply, tag="goodbye", kw_only=True):
+class Goodbye(Reply, tag="goodbye", frozen=True, kw_only=True):
     """Last message before the server closes the connection."""
 
     code: str
@@ -110,7 +110,7 @@ class LogEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str | None = None
 
 
-class Events(Reply, tag="events", kw_only=True):
+class Events(Reply, tag="events", frozen=True, kw_only=True):
     """`upto`: every position up to it is now known to the client (gaps were not for its eyes)."""
 
     events: list[LogEvent] = []
@@ -127,7 +127,7 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     live: bool  # its RTP arrives at the server
 
 
-class Slots(Reply, tag="slots", kw_only=True):
+class Slots(Reply, tag="slots", frozen=True, kw_only=True):
     """What every slot should show now; a slot not named is empty."""
 
     slots: dict[str, int] = {}  # slot name -> source
@@ -135,21 +135,21 @@ class Slots(Reply, tag="slots", kw_only=True):
     people: dict[str, Person] = {}
 
 
-class Live(Reply, tag="live", kw_only=True):
+class Live(Reply, tag="live", frozen=True, kw_only=True):
     source: int
     live: bool
 
 
-class Levels(Reply, tag="levels", kw_only=True):
+class Levels(Reply, tag="levels", frozen=True, kw_only=True):
     levels: list[tuple[int, int]]  # (source, -dBov), loudest first
 
 
-class Counts(Reply, tag="counts", kw_only=True):
+class Counts(Reply, tag="counts", frozen=True, kw_only=True):
     present: dict[Role, int]
     hands: int
 
 
-class Tally(Reply, tag="tally", kw_only=True):
+class Tally(Reply, tag="tally", frozen=True, kw_only=True):
     """To lecturer and tutor: answers so far, at most four a second."""
 
     quiz: int
@@ -157,7 +157,7 @@ class Tally(Reply, tag="tally", kw_only=True):
     answered: int
 
 
-class SessionLost(Reply, tag="session_lost", kw_only=True):
+class SessionLost(Reply, tag="session_lost", frozen=True, kw_only=True):
     session: str
     reason: Literal["node_lost", "disconnected", "closed"]
 

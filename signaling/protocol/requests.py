@@ -21,7 +21,7 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     after: Annotated[int, Meta(ge=0)]  # the last position seen
 
 
-class Hello(Request, tag="hello", kw_only=True):
+class Hello(Request, tag="hello", frozen=True, kw_only=True):
     """First message of a connection, within 10 s. Answered by welcome, waiting, or error."""
 
     token: Annotated[str, Meta(max_length=4096)]
@@ -32,16 +32,16 @@ class Hello(Request, tag="hello", kw_only=True):
     client: Label = ""  # name and version, for the technician
 
 
-class Leave(Request, tag="leave", kw_only=True):
+class Leave(Request, tag="leave", frozen=True, kw_only=True):
     pass
 
 
-class Ping(Request, tag="ping", kw_only=True):
+class Ping(Request, tag="ping", frozen=True, kw_only=True):
     """Answered by `ack`, in every state, also while waiting: pages cannot see WebSocket pings, and
     notice by this that a line is dead. Every role may; not in `may`."""
 
 
-class Offer(Request, tag="offer", kw_only=True):
+class Offer(Request, tag="offer", frozen=True, kw_only=True):
     """Answered by `answer`. With `session`: an ICE restart of that session."""
 
     sdp: Annotated[str, Meta(max_length=512 * 1024)]
@@ -49,11 +49,11 @@ class Offer(Request, tag="offer", kw_only=True):
     session: Id | None = None
 
 
-class CloseSession(Request, tag="close_session", kw_only=True):
+class CloseSession(Request, tag="close_session", frozen=True, kw_only=True):
     session: Id
 
 
-class Publish(Request, tag="publish", kw_only=True):
+class Publish(Request, tag="publish", frozen=True, kw_only=True):
     """Media of this use begins (on) or ends (off) in that session."""
 
     session: Id
@@ -61,20 +61,20 @@ class Publish(Request, tag="publish", kw_only=True):
     on: bool
 
 
-class RaiseHand(Request, tag="raise_hand", kw_only=True):
+class RaiseHand(Request, tag="raise_hand", frozen=True, kw_only=True):
     up: bool
     participant: Id | None = None  # another's hand may be lowered by lecturer and tutor
 
 
-class BringUp(Request, tag="bring_up", kw_only=True):
+class BringUp(Request, tag="bring_up", frozen=True, kw_only=True):
     participant: Id
 
 
-class TakeDown(Request, tag="take_down", kw_only=True):
+class TakeDown(Request, tag="take_down", frozen=True, kw_only=True):
     participant: Id  # one may take oneself down
 
 
-class Mute(Request, tag="mute", kw_only=True):
+class Mute(Request, tag="mute", frozen=True, kw_only=True):
     """One may mute and unmute oneself; whom a lecturer muted, only lecturer or tutor unmutes."""
 
     participant: Id
@@ -82,50 +82,50 @@ class Mute(Request, tag="mute", kw_only=True):
     muted: bool
 
 
-class Spotlight(Request, tag="spotlight", kw_only=True):
+class Spotlight(Request, tag="spotlight", frozen=True, kw_only=True):
     participant: Id | None
 
 
-class SetFloor(Request, tag="set_floor", kw_only=True):
+class SetFloor(Request, tag="set_floor", frozen=True, kw_only=True):
     open: bool
 
 
-class Chat(Request, tag="chat", kw_only=True):
+class Chat(Request, tag="chat", frozen=True, kw_only=True):
     text: Text
     to: Id | None = None
 
 
-class QuizAsk(Request, tag="quiz_ask", kw_only=True):
+class QuizAsk(Request, tag="quiz_ask", frozen=True, kw_only=True):
     question: Text
     options: Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(min_length=2, max_length=10)]
     multiple: bool = False
 
 
-class QuizAnswer(Request, tag="quiz_answer", kw_only=True):
+class QuizAnswer(Request, tag="quiz_answer", frozen=True, kw_only=True):
     quiz: int
     choices: Annotated[list[Annotated[int, Meta(ge=0, le=9)]], Meta(min_length=1, max_length=10)]
 
 
-class QuizClose(Request, tag="quiz_close", kw_only=True):
+class QuizClose(Request, tag="quiz_close", frozen=True, kw_only=True):
     quiz: int
 
 
-class Mark(Request, tag="mark", kw_only=True):
+class Mark(Request, tag="mark", frozen=True, kw_only=True):
     label: Label = ""
 
 
-class EndLesson(Request, tag="end_lesson", kw_only=True):
+class EndLesson(Request, tag="end_lesson", frozen=True, kw_only=True):
     pass
 
 
-class Layers(Request, tag="layers", kw_only=True):
+class Layers(Request, tag="layers", frozen=True, kw_only=True):
     """At which height (pixels) the page shows each video slot; 0: not shown."""
 
     session: Id
     heights: dict[str, Annotated[int, Meta(ge=0, le=4320)]]
 
 
-class Mend(Request, tag="mend", kw_only=True):
+class Mend(Request, tag="mend", frozen=True, kw_only=True):
     """Nothing arrives in this slot although it should: the server looks, and asks for a key frame."""
 
     session: Id
