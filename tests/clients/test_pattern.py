@@ -41,7 +41,9 @@ def test_a_picture_without_a_strip_says_nothing() -> None:
     assert pattern.read(noise) is None
 
 
-@pytest.mark.parametrize(("stamp_ms", "now_ms", "age"), [(100, 180, 80), (65500, 65536 + 20, 56), (50, 20, -30)])
+@pytest.mark.parametrize(
+    ("stamp_ms", "now_ms", "age"), [(100, 180, 80), (65500, 65536 + 20, 56), (50, 20, -30)]
+)
 def test_age_survives_the_counters_wrap(stamp_ms: int, now_ms: int, age: int) -> None:
     assert pattern.age_ms(Stamp(1, stamp_ms % pattern.MILLISECONDS), now_ms) == age
 
@@ -73,7 +75,9 @@ def _through(codec: str, pictures: list[np.ndarray], bit_rate: int) -> list[np.n
     encoder.time_base = fractions.Fraction(1, 15)
     encoder.framerate = fractions.Fraction(15, 1)
     encoder.options = (
-        {"tune": "zerolatency"} if codec == "libx264" else {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0"}
+        {"tune": "zerolatency"}
+        if codec == "libx264"
+        else {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0"}
     )
     decoder = av.CodecContext.create("h264" if codec == "libx264" else "vp8", "r")
     result = []
