@@ -15,7 +15,7 @@ FLOOR_SLOTS = 3
 PHONE_SLOTS = 4  # a phone decodes no more pictures at once, whatever its owner's role
 
 # Request tags, by purpose.
-WATCH = frozenset({"hello", "leave", "offer", "close_session", "layers", "mend"})
+WATCH = frozenset({"hello", "leave", "offer", "close_session", "layers", "mend", "ping"})
 SEND = frozenset({"publish", "mute"})  # one's own media
 HAND = frozenset({"raise_hand", "take_down"})  # one's own hand, one's own leaving of the stage
 MODERATE = frozenset({"raise_hand", "bring_up", "take_down", "mute"})  # others', too

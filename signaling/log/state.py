@@ -42,9 +42,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quiz(msgspec.Struct, frozen=True, kw_only=True):
-    """The question asked last; it stays, closed, until the next is asked."""
-
     quiz: int
+    asked_ms: int
     question: str
     options: tuple[str, ...]
     multiple: bool
@@ -83,7 +82,7 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     ever_published: bool = False  # the codec is fixed
     spotlight: str | None = None
     floor_open: bool = False
-    quiz: Quiz | None = None
+    quizzes: tuple[Quiz, ...] = ()  # at most the last is open
     chat: tuple[ChatLine, ...] = ()  # to all
     private_chat: dict[str, tuple[ChatLine, ...]] = {}  # participant -> lines to and from them
     marks: tuple[MarkLine, ...] = ()
@@ -95,6 +94,11 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def started(self) -> bool:
         return self.started_ms is not None
+
+    @property
+    def quiz(self) -> Quiz | None:
+        """The question asked last."""
+        return self.quizzes[-1] if self.quizzes else None
 
     def present(self, participant: str) -> Participant | None:
         person = self.participants.get(participant)
@@ -189,11 +193,12 @@ def _applied(state: Lesson, entry: Entry, event: AnyEvent) -> Lesson:
         case ev.QuizAsked():
             quiz = Quiz(
                 quiz=event.quiz,
+                asked_ms=entry.at_ms,
                 question=event.question,
                 options=tuple(event.options),
                 multiple=event.multiple,
             )
-            return replace(state, quiz=quiz)
+            return replace(state, quizzes=(*state.quizzes, quiz))
         case ev.QuizTallied() | ev.QuizClosed():
             return _tallied(state, entry, event)
         case ev.Marked():
@@ -254,16 +259,17 @@ def _said(state: Lesson, entry: Entry, event: ev.ChatSaid) -> Lesson:
 
 
 def _tallied(state: Lesson, entry: Entry, event: ev.QuizTallied | ev.QuizClosed) -> Lesson:
-    if state.quiz is None or state.quiz.quiz != event.quiz:
+    last = state.quiz
+    if last is None or last.quiz != event.quiz:
         return state
     quiz = replace(
-        state.quiz,
+        last,
         counts=tuple(event.counts),
         answered=event.answered,
-        open=state.quiz.open and isinstance(event, ev.QuizTallied),
+        open=last.open and isinstance(event, ev.QuizTallied),
         tallied_ms=entry.at_ms,
     )
-    return replace(state, quiz=quiz)
+    return replace(state, quizzes=(*state.quizzes[:-1], quiz))
 
 
 def _seated(state: Lesson) -> dict[int, str]:

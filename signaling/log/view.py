@@ -11,7 +11,7 @@ from signaling.log import events as ev
 from signaling.log.commands import Actor
 from signaling.log.events import AnyEvent, Entry, Role
 from signaling.log.roles import RIGHTS, sees
-from signaling.log.state import CHAT_TAIL, ChatLine, Lesson, holder
+from signaling.log.state import CHAT_TAIL, ChatLine, Lesson, Quiz, holder
 from signaling.protocol.replies import LogEvent
 
 View = dict[str, Any]
@@ -56,7 +56,7 @@ def view(state: Lesson, viewer: Actor) -> View:
         },
         "spotlight": state.spotlight,
         "floor_open": state.floor_open,
-        "quiz": _quiz(state, staff),
+        "quizzes": [_quiz(quiz, staff) for quiz in state.quizzes],
         "chat": [_line(line) for line in _chat(state, own)],
         "marks": [
             {"pos": mark.pos, "at_ms": mark.at_ms, "participant": mark.participant, "label": mark.label}
@@ -116,7 +116,7 @@ def fold_view(view: View, entry: LogEvent | Entry) -> View:
             )
             return {**view, "chat": [*view["chat"], _line(said)][-CHAT_TAIL:]}
         case ev.QuizAsked():
-            return {**view, "quiz": _asked(event)}
+            return {**view, "quizzes": [*view["quizzes"], _asked(event, entry.at_ms)]}
         case ev.QuizTallied() | ev.QuizClosed():
             return _tallied(view, event)
         case ev.Marked():
@@ -187,13 +187,11 @@ def _line(line: ChatLine) -> dict[str, Any]:
     }
 
 
-def _quiz(state: Lesson, staff: bool) -> dict[str, Any] | None:
-    quiz = state.quiz
-    if quiz is None:
-        return None
+def _quiz(quiz: Quiz, staff: bool) -> dict[str, Any]:
     told = quiz.counts is not None and (staff or not quiz.open)
     return {
         "quiz": quiz.quiz,
+        "asked_ms": quiz.asked_ms,
         "question": quiz.question,
         "options": list(quiz.options),
         "multiple": quiz.multiple,
@@ -203,9 +201,10 @@ def _quiz(state: Lesson, staff: bool) -> dict[str, Any] | None:
     }
 
 
-def _asked(event: ev.QuizAsked) -> dict[str, Any]:
+def _asked(event: ev.QuizAsked, at_ms: int) -> dict[str, Any]:
     return {
         "quiz": event.quiz,
+        "asked_ms": at_ms,
         "question": event.question,
         "options": list(event.options),
         "multiple": event.multiple,
@@ -216,12 +215,13 @@ def _asked(event: ev.QuizAsked) -> dict[str, Any]:
 
 
 def _tallied(view: View, event: ev.QuizTallied | ev.QuizClosed) -> View:
-    quiz = view["quiz"]
-    if quiz is None or quiz["quiz"] != event.quiz:
+    quizzes = view["quizzes"]
+    if not quizzes or quizzes[-1]["quiz"] != event.quiz:
         return view
-    is_open = quiz["open"] and isinstance(event, ev.QuizTallied)
+    last = quizzes[-1]
+    is_open = last["open"] and isinstance(event, ev.QuizTallied)
     told = {"open": is_open, "counts": list(event.counts), "answered": event.answered}
-    return {**view, "quiz": {**quiz, **told}}
+    return {**view, "quizzes": [*quizzes[:-1], {**last, **told}]}
 
 
 def _stage_entered(view: View, event: ev.StageEntered) -> View:
