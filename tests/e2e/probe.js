@@ -1,0 +1,85 @@
+// Looks at what a page really shows and plays, from outside its code: pixels of <video> elements,
+// samples of received tracks.
+(() => {
+  const context = () => (window.__probeAudio ??= new AudioContext({ sampleRate: 48000 }))
+  const videoOf = (slot) => document.querySelector(`video[data-slot="${slot}"]`)
+  const slots = () => window.__kelian.lesson.slots
+
+  window.__probe = {
+    /** The pixels of a slot's picture as it is rendered, as a PNG data URL; null if none is shown. */
+    picture(slot) {
+      const video = videoOf(slot)
+      if (!video || video.readyState < 2 || !video.videoWidth || !video.checkVisibility()) return null
+      const canvas = document.createElement('canvas')
+      canvas.width = video.videoWidth
+      canvas.height = video.videoHeight
+      canvas.getContext('2d').drawImage(video, 0, 0)
+      return canvas.toDataURL('image/png')
+    },
+
+    frames(slot) {
+      const video = videoOf(slot)
+      return video ? video.getVideoPlaybackQuality().totalVideoFrames : 0
+    },
+
+    source(slot) {
+      return Number(videoOf(slot)?.dataset.source ?? 0)
+    },
+
+    /** Loudest frequency (Hz) and its level (dBFS) over `ms` of a slot's received sound. */
+    async sound(slot, ms) {
+      const track = slots()[slot]?.track
+      if (!track) return null
+      const audio = context()
+      await audio.resume()
+      const node = audio.createMediaStreamSource(new MediaStream([track]))
+      const analyser = audio.createAnalyser()
+      analyser.fftSize = 8192
+      analyser.smoothingTimeConstant = 0
+      node.connect(analyser)
+      const bins = new Float32Array(analyser.frequencyBinCount)
+      let best = { hz: 0, db: -Infinity }
+      const end = performance.now() + ms
+      while (performance.now() < end) {
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        analyser.getFloatFrequencyData(bins)
+        bins.forEach((db, bin) => {
+          if (db > best.db) best = { hz: (bin * audio.sampleRate) / analyser.fftSize, db }
+        })
+      }
+      node.disconnect()
+      return { hz: best.hz, db: Number.isFinite(best.db) ? best.db : -200 }
+    },
+
+    /** Starts to note when each new frame of a slot is presented; `gaps` reads the longest gap. */
+    watch(slot) {
+      const video = videoOf(slot)
+      const record = { element: video, times: [performance.now()], on: true }
+      const note = (now) => {
+        record.times.push(now)
+        if (record.on) video.requestVideoFrameCallback(note)
+      }
+      video.requestVideoFrameCallback(note)
+      ;(window.__watches ??= {})[slot] = record
+    },
+
+    /** Longest time (ms) without a new frame since `watch`, up to now; and frames seen. */
+    gaps(slot) {
+      const record = window.__watches[slot]
+      const times = [...record.times, performance.now()]
+      let longest = 0
+      for (let i = 1; i < times.length; i++) longest = Math.max(longest, times[i] - times[i - 1])
+      return { longest_ms: longest, frames: record.times.length - 1, same: record.element === videoOf(slot) }
+    },
+  }
+
+  // How many descriptions were set on any connection: proof that no SDP is exchanged later on.
+  window.__descriptions = 0
+  for (const name of ['setLocalDescription', 'setRemoteDescription']) {
+    const original = RTCPeerConnection.prototype[name]
+    RTCPeerConnection.prototype[name] = function (...args) {
+      window.__descriptions++
+      return original.apply(this, args)
+    }
+  }
+})()
