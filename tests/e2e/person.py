@@ -102,7 +102,8 @@ class Person:
         url = self.page.evaluate("s => window.__probe.picture(s)", slot)
         if url is None:
             return None
-        return cv2.imdecode(np.frombuffer(base64.b64decode(url.split(",")[1]), np.uint8), cv2.IMREAD_GRAYSCALE)
+        png = np.frombuffer(base64.b64decode(url.split(",")[1]), np.uint8)
+        return cv2.imdecode(png, cv2.IMREAD_GRAYSCALE)
 
     def stamp(self, slot: str) -> pattern.Stamp | None:
         image = self.picture(slot)

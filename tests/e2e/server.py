@@ -109,4 +109,3 @@ def stats(server: Server) -> dict[str, float]:
         text = response.read().decode()
     rows = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
     return {name: float(value) for name, value in rows}
-
