@@ -26,6 +26,7 @@ export interface Hello {
 export type RequestBody =
   | Hello
   | { t: 'leave' }
+  | { t: 'ping' }
   | { t: 'offer'; sdp: string; labels: Record<string, string>; session?: string }
   | { t: 'close_session'; session: string }
   | { t: 'publish'; session: string; use: Use; on: boolean }
