@@ -9,6 +9,7 @@ from signaling.log.events import Use
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(min_length=1, max_length=2000)]
+Option = Annotated[str, Meta(min_length=1, max_length=200)]
 Label = Annotated[str, Meta(max_length=64)]
 
 
@@ -97,7 +98,7 @@ class Chat(Request, tag="chat", frozen=True, kw_only=True):
 
 class QuizAsk(Request, tag="quiz_ask", frozen=True, kw_only=True):
     question: Text
-    options: Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(min_length=2, max_length=10)]
+    options: Annotated[list[Option], Meta(min_length=2, max_length=10)]
     multiple: bool = False
 
 
