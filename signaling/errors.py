@@ -235,6 +235,9 @@ CATALOGUE: dict[str, Sentence] = {
         503, "课堂数据库无法读写。请检查磁盘空间和目录权限。",
         "The lessons' database cannot be read or written. Check the disk's free space and the directory's "
         "permissions."),
+    "store_failed": Sentence(
+        503, "这一步没能保存，未生效。请重试；若反复出现，请联系技术员检查磁盘。",
+        "This could not be saved and did not happen. Try again; if it repeats, have the disk checked."),
     "position_taken": Sentence(
         500, "另一个进程也在写这节课的记录。请只运行一个信令服务。",
         "Another process writes this lesson's log, too. "

@@ -56,7 +56,8 @@ def view(state: Lesson, viewer: Actor) -> View:
         },
         "spotlight": state.spotlight,
         "floor_open": state.floor_open,
-        "quizzes": [_quiz(quiz, staff) for quiz in state.quizzes],
+        "quiz": _quiz(state.quizzes[-1], staff) if state.quizzes else None,
+        "past_quizzes": [_quiz(quiz, staff) for quiz in state.quizzes[:-1]],
         "chat": [_line(line) for line in _chat(state, own)],
         "marks": [
             {"pos": mark.pos, "at_ms": mark.at_ms, "participant": mark.participant, "label": mark.label}
@@ -116,7 +117,8 @@ def fold_view(view: View, entry: LogEvent | Entry) -> View:
             )
             return {**view, "chat": [*view["chat"], _line(said)][-CHAT_TAIL:]}
         case ev.QuizAsked():
-            return {**view, "quizzes": [*view["quizzes"], _asked(event, entry.at_ms)]}
+            past = [*view["past_quizzes"], view["quiz"]] if view["quiz"] is not None else []
+            return {**view, "quiz": _asked(event, entry.at_ms), "past_quizzes": past}
         case ev.QuizTallied() | ev.QuizClosed():
             return _tallied(view, event)
         case ev.Marked():
@@ -215,13 +217,12 @@ def _asked(event: ev.QuizAsked, at_ms: int) -> dict[str, Any]:
 
 
 def _tallied(view: View, event: ev.QuizTallied | ev.QuizClosed) -> View:
-    quizzes = view["quizzes"]
-    if not quizzes or quizzes[-1]["quiz"] != event.quiz:
+    quiz = view["quiz"]
+    if quiz is None or quiz["quiz"] != event.quiz:
         return view
-    last = quizzes[-1]
-    is_open = last["open"] and isinstance(event, ev.QuizTallied)
+    is_open = quiz["open"] and isinstance(event, ev.QuizTallied)
     told = {"open": is_open, "counts": list(event.counts), "answered": event.answered}
-    return {**view, "quizzes": [*quizzes[:-1], {**last, **told}]}
+    return {**view, "quiz": {**quiz, **told}}
 
 
 def _stage_entered(view: View, event: ev.StageEntered) -> View:
