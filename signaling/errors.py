@@ -6,7 +6,10 @@ is not given is left out quietly.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+TABLE_HEAD = "| code | HTTP | 中文 | English |"
 
 
 class Sentence(NamedTuple):
@@ -280,7 +283,7 @@ def status(code: str) -> int:
 def table() -> str:
     """The catalogue as docs/errors.md shows it."""
     rows = [f"| `{code}` | {it.status} | {it.zh} | {it.en} |" for code, it in sorted(CATALOGUE.items())]
-    return "\n".join(["| code | HTTP | 中文 | English |", "|---|---|---|---|", *rows]) + "\n"
+    return "\n".join([TABLE_HEAD, "|---|---|---|---|", *rows]) + "\n"
 
 
 class _Quiet(dict[str, str | int]):
@@ -295,3 +298,14 @@ def _filled(text: str, detail: Mapping[str, str | int]) -> str:
 def _chinese(detail: Mapping[str, str | int]) -> dict[str, str | int]:
     role = detail.get("role")
     return {**detail, "role": ROLE_NAMES_ZH.get(str(role), str(role))} if role is not None else dict(detail)
+
+
+def _write_document() -> None:
+    """`python -m signaling.errors`: renews the table in docs/errors.md."""
+    document = Path(__file__).parent.parent / "docs" / "errors.md"
+    preface = document.read_text().partition(TABLE_HEAD)[0]
+    document.write_text(preface + table())
+
+
+if __name__ == "__main__":
+    _write_document()
