@@ -1,0 +1,71 @@
+"""Which RTP header extensions a section carries (RFC 8285), by the engine's short names."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from mediaserver._engine import EXTENSIONS
+from mediaserver.sdp.description import Extension
+from mediaserver.sdp.parameters import Kind
+
+_PASSED_ON = ("video_orientation", "content_type", "color_space", "playout_delay")
+
+
+def _by_uri(*names: str) -> Mapping[str, str]:
+    return {EXTENSIONS[name]: name for name in names}
+
+
+# Sending sections of the client. Of the congestion control extensions only the transport-wide
+# sequence number is taken, because both together would feed two estimators.
+_FROM_CLIENT: Mapping[Kind, Mapping[str, str]] = {
+    "audio": _by_uri("mid", "audio_level", "twcc"),
+    "video": _by_uri("mid", "rid", "repaired_rid", "twcc", *_PASSED_ON),
+}
+
+# Receiving sections: the slot's own mid, and what is passed on as its source sent it.
+_TO_CLIENT: Mapping[Kind, Mapping[str, str]] = {
+    "audio": _by_uri("mid", "audio_level"),
+    "video": _by_uri("mid", *_PASSED_ON),
+}
+
+_MAX_ID = 14  # one-byte headers (RFC 8285, 4.2): what the engine writes
+
+
+class Agreed(NamedTuple):
+    name: str
+    id: int
+    line: str  # the value of a=extmap in the answer
+
+
+def agree_extensions(
+    offered: Iterable[Extension], kind: Kind, *, to_client: bool, without: Collection[str] = ()
+) -> list[Agreed]:
+    """Takes each offered extension that is of use in this direction, with the id it was offered."""
+    wanted = (_TO_CLIENT if to_client else _FROM_CLIENT)[kind]
+    needed, answered = ("recvonly", "sendonly") if to_client else ("sendonly", "recvonly")
+    agreed: list[Agreed] = []
+    seen: set[str | int] = set()
+    for extension in offered:
+        uri = extension.uri
+        name = wanted.get(uri)
+        if name is None or name in without:
+            continue
+        number, way = extension.id, extension.direction
+        if not 1 <= number <= _MAX_ID or number in seen or name in seen:
+            continue
+        if way is None:
+            line = f"{number} {uri}"
+        elif way == "sendrecv":
+            line = f"{number}/sendrecv {uri}"
+        elif way == needed:
+            line = f"{number}/{answered} {uri}"
+        else:
+            continue
+        seen.add(name)
+        seen.add(number)
+        agreed.append(Agreed(name, number, line))
+    return agreed
+
+
+def tells_layers(offered: Iterable[Extension]) -> bool:
+    """Whether packets say which simulcast layer they are of."""
+    return any(extension.uri == EXTENSIONS["rid"] for extension in offered)
