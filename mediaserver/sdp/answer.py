@@ -25,6 +25,7 @@ from mediaserver.sdp.parameters import Kind, Producer, Slot
 
 MAX_SECTIONS = 128
 MAX_LAYERS = 4
+HASHES = ("sha-256", "sha-384", "sha-512")  # from weak to strong
 MAX_SSRCS = 16  # of one section
 
 
@@ -275,12 +276,13 @@ def _ice(offer: Description, tag: Section) -> tuple[str, str]:
 
 
 def _fingerprints(offer: Description, taken: Sequence[_Part]) -> list[Fingerprint]:
-    for part in taken:
-        if part.section.fingerprints:
-            return part.section.fingerprints
-    if not offer.fingerprints:
-        raise NegotiationError("no_fingerprint", "no a=fingerprint for the bundle")
-    return offer.fingerprints
+    """Of the first section that has any, else of the session level; of hashes that are safe."""
+    lists = (*(part.section.fingerprints for part in taken), offer.fingerprints)
+    offered = next((fingerprints for fingerprints in lists if fingerprints), [])
+    usable = [fingerprint for fingerprint in offered if fingerprint.algorithm.lower() in HASHES]
+    if not usable:
+        raise NegotiationError("no_fingerprint", f"no a=fingerprint of {', '.join(HASHES)} for the bundle")
+    return usable
 
 
 def _refuse_changes(previous: Negotiated, now: Negotiated) -> None:
