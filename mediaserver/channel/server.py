@@ -46,6 +46,7 @@ class ChannelServer:
         self.connections = 0
         self.frame_errors = 0
         self.rejected = 0
+        self.handler_errors = 0
 
     @property
     def connected(self) -> bool:
@@ -91,7 +92,7 @@ class ChannelServer:
                         if greeted:
                             if self._current is not writer:
                                 return  # a newer connection has taken over: nothing from here counts
-                            self._on_message(message)
+                            self._handle(message)
                         elif self._admits(message):
                             greeted = True
                             until_hello.reschedule(None)
@@ -115,6 +116,14 @@ class ChannelServer:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    def _handle(self, message: ToNode) -> None:
+        """One message that cannot be handled must not cost the others."""
+        try:
+            self._on_message(message)
+        except Exception:
+            self.handler_errors += 1
+            log.exception("message not handled", message=type(message).__name__)
 
     def _admits(self, message: ToNode) -> bool:
         if not isinstance(message, Hello) or message.version != VERSION:

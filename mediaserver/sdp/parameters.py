@@ -7,7 +7,7 @@ from typing import Literal
 Kind = Literal["audio", "video"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Producer:
     """One sending m-line of the client."""
 
@@ -30,7 +30,7 @@ class Producer:
     twcc: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Slot:
     """One receiving m-line of the client."""
 

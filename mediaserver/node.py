@@ -1,0 +1,378 @@
+"""The media node: makes what signaling asks for so, and reports what happens.
+
+One event loop. Signaling's messages come over the channel, the engine's events through its
+eventfd; each is handled at once and without waiting. When signaling goes away, sessions, plans
+and media stay as they are.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from mediaserver._engine import Engine
+from mediaserver.channel.messages import (
+    CloseSession,
+    EndLesson,
+    GetStats,
+    Hello,
+    Levels,
+    Mend,
+    OpenSession,
+    Refused,
+    SessionAnswered,
+    SessionState,
+    SetPlan,
+    SlotState,
+    SourceState,
+    Stats,
+    ToNode,
+    Welcome,
+)
+from mediaserver.channel.server import ChannelServer
+from mediaserver.dtls import DtlsSession, NodeCertificate
+from mediaserver.lesson import Change, Lesson
+from mediaserver.plan import NOBODY, Plan
+from mediaserver.sdp.answer import Endpoint, Terms, negotiate
+from mediaserver.sdp.description import Description, NegotiationError, parse_description
+from mediaserver.session import Session, SsrcAllocator, State, new_credentials
+
+TICK_S = 0.25  # levels are told at most this often
+CONNECT_TIMEOUT_S = 30.0  # from the answer to ICE and DTLS being done
+RETURN_TIMEOUT_S = 30.0  # from a lost path to the end of the session
+
+log = structlog.get_logger("node")
+
+
+class Node:
+    def __init__(
+        self,
+        engine: Engine,
+        channel: str,
+        *,
+        candidates: Sequence[str],
+        secret: str = "",
+        certificate: NodeCertificate | None = None,
+    ) -> None:
+        """`candidates`: the addresses to announce, without port, best first."""
+        self._engine = engine
+        self._candidates = [(address, engine.port) for address in candidates]
+        self._certificate = certificate or NodeCertificate.generateCertificate()
+        self._server = ChannelServer(channel, secret, welcome=self._welcome, on_message=self._on_message)
+        self._epoch = secrets.token_hex(8)
+        self._sessions: dict[str, Session] = {}
+        self._by_transport: dict[int, Session] = {}
+        self._by_source: dict[int, Session] = {}
+        self._live: set[int] = set()
+        self._lessons: dict[str, Lesson] = {}
+        self._by_group: dict[int, str] = {}
+        self._next_transport = 1
+        self._next_group = 1
+        self._ticker: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._refusals: dict[str, int] = {}
+
+    @property
+    def channel_port(self) -> int:
+        return self._server.port
+
+    async def start(self) -> None:
+        """Raises OSError when the channel's address cannot be listened on."""
+        self._loop = asyncio.get_running_loop()
+        await self._server.start()
+        self._loop.add_reader(self._engine.event_fd, self._take_events)
+        self._ticker = self._loop.create_task(self._tick_forever(), name="node-tick")
+
+    async def close(self) -> None:
+        """Ends everything, without a word to the peers: they will look for a new node."""
+        self._loop.remove_reader(self._engine.event_fd)
+        if self._ticker:
+            self._ticker.cancel()
+        for task in self._closing:
+            task.cancel()
+        await self._server.close()
+        self._engine.close()
+
+    # --- signaling -> node ------------------------------------------------------------------
+
+    def _welcome(self) -> Welcome:
+        return Welcome(
+            epoch=self._epoch, sessions=[session.info(self._live) for session in self._sessions.values()]
+        )
+
+    def _on_message(self, message: ToNode) -> None:
+        match message:
+            case OpenSession():
+                self._server.send(self._answer(message))
+            case SetPlan():
+                plan = Plan(message.slots, message.floor, message.overrides)
+                self._assign(self._lesson(message.lesson).follow(plan))
+                self._forget_if_idle(message.lesson)
+            case CloseSession():
+                if session := self._sessions.get(message.session):
+                    self._close(session, "closed_by_signaling")
+            case EndLesson():
+                self._end_lesson(message.lesson)
+            case Mend():
+                self._mend(message.session, message.slot)
+            case GetStats():
+                self._server.send(Stats(req=message.req, stats=self._stats(message.session)))
+            case Hello():
+                log.warning("a second hello on the channel")
+
+    def _answer(self, request: OpenSession) -> SessionAnswered | Refused:
+        try:
+            offer = parse_description(request.offer)
+            if session := self._sessions.get(request.session):
+                self._restart(session, request, offer)
+            else:
+                session = self._open(request, offer)
+        except NegotiationError as error:
+            self._refusals[error.code] = self._refusals.get(error.code, 0) + 1
+            log.info("offer refused", session=request.session, code=error.code, detail=error.detail)
+            return Refused(req=request.req, code=error.code, detail=error.detail)
+        return SessionAnswered(
+            req=request.req,
+            session=session.session,
+            answer=session.negotiated.answer,
+            sources=dict(session.sources),
+            slots=list(session.mids),
+            restarted=session.endpoint.version > 1,
+        )
+
+    def _open(self, request: OpenSession, offer: Description) -> Session:
+        ids = list(request.sources.values())
+        if len(set(ids)) < len(ids) or any(not 0 < s < 2**32 or s in self._by_source for s in ids):
+            raise NegotiationError("source_taken", f"of {request.sources} one is in use or not a source id")
+        group = self._lesson(request.lesson).group
+        terms = Terms(
+            codec=request.codec,
+            labels=request.labels,
+            defaults=request.defaults,
+            sources=request.sources,
+            group=group,
+        )
+        ufrag, pwd = new_credentials()
+        endpoint = Endpoint(
+            ufrag=ufrag,
+            pwd=pwd,
+            fingerprint=self._certificate.fingerprint,
+            candidates=self._candidates,
+            session_id=secrets.randbits(62),
+        )
+        try:
+            negotiated = negotiate(offer, terms, endpoint, SsrcAllocator(_offered_ssrcs(offer)))
+        except NegotiationError:
+            self._forget_if_idle(request.lesson)
+            raise
+        transport, self._next_transport = self._next_transport, self._next_transport + 1
+        dtls = DtlsSession(
+            self._certificate,
+            negotiated.dtls_role,
+            negotiated.fingerprints,
+            send=lambda datagram: self._engine.send_dtls(transport, datagram),
+            on_keys=lambda profile, local, remote: self._on_keys(transport, profile, local, remote),
+            on_end=lambda reason: self._on_dtls_end(transport, reason),
+        )
+        session = Session(
+            session=request.session,
+            lesson=request.lesson,
+            participant=request.participant,
+            transport=transport,
+            terms=terms,
+            endpoint=endpoint,
+            negotiated=negotiated,
+            dtls=dtls,
+            state_since=self._loop.time(),
+        )
+        self._engine.open_transport(
+            transport,
+            local_ufrag=ufrag,
+            local_pwd=pwd,
+            remote_ufrag=negotiated.remote_ufrag,
+            remote_pwd=negotiated.remote_pwd,
+        )
+        for producer in negotiated.producers:
+            self._engine.open_producer(transport, producer)
+            self._by_source[producer.source] = session
+        for slot in negotiated.slots:
+            self._engine.open_slot(transport, slot)
+        self._sessions[session.session] = session
+        self._by_transport[transport] = session
+        self._assign(self._lesson(session.lesson).add(session))
+        if negotiated.dtls_role == "server":
+            dtls.start()
+        return session
+
+    def _restart(self, session: Session, request: OpenSession, offer: Description) -> None:
+        """New ICE credentials for an open session (RFC 8839, 4.4); everything else stays."""
+        if (request.lesson, request.participant) != (session.lesson, session.participant):
+            raise NegotiationError(
+                "session_taken", "the session is open in another lesson or for another one"
+            )
+        ufrag, pwd = new_credentials()
+        endpoint = replace(session.endpoint, ufrag=ufrag, pwd=pwd, version=session.endpoint.version + 1)
+        terms = replace(session.terms, labels=request.labels, defaults=())
+        negotiated = negotiate(offer, terms, endpoint, SsrcAllocator(set()), session.negotiated)
+        session.endpoint, session.negotiated = endpoint, negotiated
+        self._engine.restart_ice(
+            session.transport,
+            local_ufrag=ufrag,
+            local_pwd=pwd,
+            remote_ufrag=negotiated.remote_ufrag,
+            remote_pwd=negotiated.remote_pwd,
+        )
+
+    def _end_lesson(self, name: str) -> None:
+        if lesson := self._lessons.get(name):
+            lesson.plan = Plan()
+            for session in list(lesson.sessions.values()):
+                self._close(session, "lesson_ended")
+            self._forget_if_idle(name)
+
+    def _mend(self, name: str, slot: str) -> None:
+        session = self._sessions.get(name)
+        if session and (source := session.assigned.get(slot, NOBODY)) != NOBODY:
+            self._engine.request_keyframe(source)
+
+    def _stats(self, name: str) -> dict[str, int | float | str]:
+        if name:
+            session = self._sessions.get(name)
+            stats = self._engine.transport_stats(session.transport) if session else None
+            return {
+                key: value for key, value in (stats or {}).items() if isinstance(value, int | float | str)
+            }
+        return {
+            **self._engine.stats(),
+            "sessions": len(self._sessions),
+            "sessions_connected": sum(session.state == "connected" for session in self._sessions.values()),
+            "lessons": len(self._lessons),
+            "sources_live": len(self._live),
+            "channel_connections": self._server.connections,
+            "channel_frame_errors": self._server.frame_errors,
+            **{f"offers_refused_{code}": count for code, count in self._refusals.items()},
+        }
+
+    # --- lessons and their slots --------------------------------------------------------------
+
+    def _lesson(self, name: str) -> Lesson:
+        lesson = self._lessons.get(name)
+        if lesson is None:
+            lesson = self._lessons[name] = Lesson(self._next_group)
+            self._by_group[lesson.group] = name
+            self._next_group += 1
+        return lesson
+
+    def _forget_if_idle(self, name: str) -> None:
+        lesson = self._lessons[name]
+        if not lesson.sessions and lesson.plan == Plan():
+            del self._lessons[name]
+            del self._by_group[lesson.group]
+
+    def _assign(self, changes: list[Change]) -> None:
+        if changes:
+            self._engine.assign(changes)
+
+    # --- engine -> node -----------------------------------------------------------------------
+
+    def _take_events(self) -> None:
+        for event in self._engine.take_events():
+            match event:
+                case ("dtls", transport, datagram):
+                    if session := self._by_transport.get(transport):
+                        session.dtls.receive(datagram)
+                case ("ice", transport, state, remote):
+                    if session := self._by_transport.get(transport):
+                        self._on_ice(session, state, remote)
+                case ("source", source, live):
+                    self._on_source(source, live)
+                case ("slot", transport, mid, source):
+                    if (session := self._by_transport.get(transport)) and (name := session.names.get(mid)):
+                        self._server.send(SlotState(session=session.session, slot=name, source=source))
+                case ("speakers", group, levels):
+                    if name := self._by_group.get(group):
+                        self._assign(self._lessons[name].hear(levels, self._loop.time()))
+
+    def _on_ice(self, session: Session, state: str, remote: str) -> None:
+        log.info("ice", session=session.session, state=state, remote=remote)
+        session.has_path = state != "expired"
+        if session.has_path:
+            session.dtls.start()  # a client speaks first; for a server this changes nothing
+        self._update_state(session, "ice_expired")
+
+    def _on_keys(self, transport: int, profile: int, local: bytes, remote: bytes) -> None:
+        self._engine.set_srtp(transport, profile, local, remote)
+        session = self._by_transport[transport]
+        session.has_keys = True
+        self._update_state(session, "")
+
+    def _update_state(self, session: Session, reason: str) -> None:
+        if session.has_path and session.has_keys:
+            state: State = "connected"
+        else:
+            state = "connecting" if session.state == "connecting" else "disconnected"
+        if state != session.state:
+            session.state, session.state_since = state, self._loop.time()
+            if state != "connecting":
+                told = "" if state == "connected" else reason
+                self._server.send(SessionState(session=session.session, state=state, reason=told))
+
+    def _on_source(self, source: int, live: bool) -> None:
+        if source not in self._by_source or live == (source in self._live):
+            return
+        if live:
+            self._live.add(source)
+        else:
+            self._live.discard(source)
+        self._server.send(SourceState(source=source, live=live))
+
+    def _on_dtls_end(self, transport: int, reason: str) -> None:
+        if session := self._by_transport.get(transport):
+            self._close(session, reason)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._tick(self._loop.time())
+
+    def _tick(self, now: float) -> None:
+        for name, lesson in self._lessons.items():
+            if not lesson.levels_told:
+                lesson.levels_told = True
+                self._server.send(Levels(lesson=name, levels=lesson.levels))
+        for session in list(self._sessions.values()):
+            waited_s = now - session.state_since
+            if session.state == "connecting" and waited_s >= CONNECT_TIMEOUT_S:
+                self._close(session, "never_connected")
+            elif session.state == "disconnected" and waited_s >= RETURN_TIMEOUT_S:
+                self._close(session, "ice_expired")
+
+    # --- the end of a session -----------------------------------------------------------------
+
+    def _close(self, session: Session, reason: str) -> None:
+        log.info("session closed", session=session.session, reason=reason)
+        del self._sessions[session.session]
+        del self._by_transport[session.transport]
+        for source in session.sources.values():
+            self._on_source(source, False)
+            del self._by_source[source]
+        self._assign(self._lessons[session.lesson].remove(session))
+        self._forget_if_idle(session.lesson)
+        self._server.send(SessionState(session=session.session, state="closed", reason=reason))
+        task = self._loop.create_task(self._say_goodbye(session), name="dtls-close")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _say_goodbye(self, session: Session) -> None:
+        try:
+            await session.dtls.close()
+        finally:
+            self._engine.close_transport(session.transport)
+
+
+def _offered_ssrcs(offer: Description) -> set[int]:
+    return {ssrc for section in offer.media for ssrc in section.ssrcs}
