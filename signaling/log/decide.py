@@ -232,12 +232,14 @@ def _unpublish(state: Lesson, sources: Sequence[int]) -> list[Decided]:
 
 
 def _mute(state: Lesson, actor: Actor, command: rq.Mute) -> Decision:
+    own = command.participant == actor.participant
+    if not own and not RIGHTS[actor.role].moderates:
+        return refuse("forbidden", request="mute", role=actor.role)
     person = _reachable(state, actor, command.participant)
     if person is None:
         return refuse("no_such_participant", participant=command.participant)
-    own = command.participant == actor.participant
     if not own:
-        if not _moderates(actor, person):
+        if actor.role != "lecturer" and person.role == "lecturer":
             return refuse("forbidden", request="mute", role=actor.role)
         if command.use not in RIGHTS[person.role].sends:
             return refuse("cannot_send", use=command.use, role=person.role)
@@ -252,11 +254,6 @@ def _mute(state: Lesson, actor: Actor, command: rq.Mute) -> Decision:
     if held:
         return refuse("muted_by_staff" if own else "muted_by_self", use=command.use)
     return []
-
-
-def _moderates(actor: Actor, person: Participant) -> bool:
-    """Lecturers moderate everybody, tutors everybody but lecturers."""
-    return RIGHTS[actor.role].moderates and (actor.role == "lecturer" or person.role != "lecturer")
 
 
 def _reachable(state: Lesson, actor: Actor, participant: str) -> Participant | None:
@@ -335,11 +332,11 @@ def _chat(state: Lesson, actor: Actor, command: rq.Chat) -> Decision:
     said = ev.ChatSaid(participant=actor.participant, text=command.text, to=command.to)
     if command.to is None:
         return [Decided(said)]
-    person = _reachable(state, actor, command.to)
-    if person is None:
-        return refuse("no_such_participant", participant=command.to)
-    if actor.role not in TEACHERS and person.role not in TEACHERS:
+    other = state.participants.get(command.to)
+    if actor.role not in TEACHERS and (other is None or other.role not in TEACHERS):
         return refuse("chat_with_teachers_only")  # children do not whisper unseen by a teacher
+    if _reachable(state, actor, command.to) is None:
+        return refuse("no_such_participant", participant=command.to)
     ends = (actor.participant, command.to)
     return [Decided(said, Audience(everybody=False, participants=ends))]
 

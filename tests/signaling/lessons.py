@@ -1,0 +1,153 @@
+"""Lessons to test rules with: a log that grows by commands, and random commands of every sort."""
+
+from typing import Any, get_args
+
+from hypothesis import strategies as st
+
+from signaling.log import commands as cm
+from signaling.log.commands import SYSTEM, Actor, Command
+from signaling.log.decide import Decided, Decision, Refusal, decide
+from signaling.log.events import Entry, Role, Use
+from signaling.log.state import Lesson, apply, initial
+from signaling.protocol import requests as rq
+
+ROLES: tuple[Role, ...] = get_args(Role)
+USES: tuple[Use, ...] = get_args(Use)
+
+WANG = Actor("wang", "lecturer")
+LI = Actor("li", "tutor")
+ROOM = Actor("room", "classroom")
+MING = Actor("ming", "student")
+HONG = Actor("hong", "student")
+OBSERVER = Actor("obs", "observer")
+INSPECTOR = Actor("insp", "inspector")
+OPS = Actor("ops", "ops")
+
+
+class Log:
+    """A lesson's log in memory: what the runtime does, without the runtime."""
+
+    def __init__(self, now_ms: int = 1_000_000) -> None:
+        self.now_ms = now_ms
+        self.entries: list[Entry] = []
+        self.state: Lesson = initial()
+
+    def give(self, actor: Actor, command: Command, after_ms: int = 1000) -> Decision:
+        self.now_ms += after_ms
+        decision = decide(self.state, actor, command, self.now_ms)
+        if not isinstance(decision, Refusal):
+            for decided in decision:
+                self._append(actor, decided)
+        return decision
+
+    def made(self, actor: Actor, command: Command, after_ms: int = 1000) -> list[Any]:
+        """The events that the command made; it must not be refused."""
+        decision = self.give(actor, command, after_ms)
+        assert not isinstance(decision, Refusal), decision
+        return [decided.event for decided in decision]
+
+    def refused(self, actor: Actor, command: Command) -> str:
+        """The code with which the command was refused; it must be, and must change nothing."""
+        before = self.state
+        decision = self.give(actor, command)
+        assert isinstance(decision, Refusal), decision
+        assert self.state is before
+        return decision.code
+
+    def join(self, *actors: Actor) -> None:
+        for actor in actors:
+            self.made(SYSTEM, cm.Join(actor.participant, actor.role))
+
+    def _append(self, actor: Actor, decided: Decided) -> None:
+        entry = Entry(
+            pos=self.state.position + 1,
+            at_ms=self.now_ms,
+            event=decided.event,
+            by=actor.participant or None,
+            audience=decided.audience,
+        )
+        self.entries.append(entry)
+        self.state = apply(self.state, entry)
+
+
+def started(*actors: Actor) -> Log:
+    """A lesson that Wang lectures, with these people in it."""
+    log = Log()
+    log.made(SYSTEM, cm.Create("勾股定理", "h264"))
+    log.join(WANG, *actors)
+    return log
+
+
+# --- random lessons -------------------------------------------------------------------------
+
+people = st.sampled_from(["p0", "p1", "p2", "p3", "p4", "p5", "p6"])
+# Mostly one role each, as with real tokens; now and then somebody comes back with another.
+_USUAL: dict[str, Role] = {
+    "p0": "lecturer", "p1": "tutor", "p2": "classroom", "p3": "student", "p4": "student",
+    "p5": "inspector", "p6": "observer",
+}  # fmt: skip
+actors = st.one_of(
+    people.map(lambda who: Actor(who, _USUAL[who])),
+    people.map(lambda who: Actor(who, _USUAL[who])),
+    people.map(lambda who: Actor(who, _USUAL[who])),
+    st.builds(Actor, people, st.sampled_from(ROLES)),
+)
+sources = st.integers(1, 9)
+sessions = st.sampled_from(["s0", "s1", "s2"])
+uses = st.sampled_from(USES)
+_quizzes = st.integers(1, 3)
+_counts = st.lists(st.integers(0, 9), min_size=2, max_size=2).map(tuple)
+_req = st.just(1)
+
+
+def _requests() -> st.SearchStrategy[Command]:
+    return st.one_of(
+        st.builds(rq.RaiseHand, req=_req, up=st.booleans(), participant=st.none() | people),
+        st.builds(rq.BringUp, req=_req, participant=people),
+        st.builds(rq.TakeDown, req=_req, participant=people),
+        st.builds(rq.Mute, req=_req, participant=people, use=uses, muted=st.booleans()),
+        st.builds(rq.Spotlight, req=_req, participant=st.none() | people),
+        st.builds(rq.SetFloor, req=_req, open=st.booleans()),
+        st.builds(rq.Chat, req=_req, text=st.just("好"), to=st.none() | people),
+        st.builds(rq.QuizAsk, req=_req, question=st.just("?"), options=st.just(["a", "b"])),
+        st.builds(rq.Mark, req=_req, label=st.just("m")),
+        st.builds(cm.Publish, sessions, uses, sources, st.booleans()),
+        st.builds(cm.CloseQuiz, _quizzes, _counts, st.integers(0, 9)),
+    )
+
+
+def _internal() -> st.SearchStrategy[Command]:
+    return st.one_of(
+        st.builds(cm.ChangeCodec, st.sampled_from(["h264", "vp8"])),
+        actors.map(lambda actor: cm.Join(actor.participant, actor.role)),
+        st.builds(cm.Leave, people, st.sampled_from(["left", "lost"])),
+        st.builds(cm.SourceLive, sessions, sources, uses, people),
+        st.builds(cm.SourceLost, sources),
+        st.builds(cm.SessionLost, sessions),
+        st.builds(cm.Tally, _quizzes, _counts, st.integers(0, 9)),
+    )
+
+
+_rare: st.SearchStrategy[Command] = st.one_of(
+    st.builds(rq.EndLesson, req=_req), st.builds(cm.Create, st.just("t"), st.just("h264"))
+)
+_usual_requests = st.tuples(actors, _requests())
+_usual_internal = st.tuples(st.just(SYSTEM), _internal())
+steps = st.lists(
+    st.one_of(
+        _usual_requests, _usual_requests, _usual_requests, _usual_internal, _usual_internal,
+        st.tuples(actors, st.integers(0, 9).flatmap(lambda n: _rare if n == 0 else _requests())),
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+@st.composite
+def played(draw: st.DrawFn, entered: bool = True) -> tuple[Log, list[tuple[Actor, Command]]]:
+    """A log to play on, and the steps to play."""
+    log = Log()
+    if entered:
+        log.made(SYSTEM, cm.Create("t", "h264"))
+        for who, role in _USUAL.items():
+            log.made(SYSTEM, cm.Join(who, role))
+    return log, draw(steps)

@@ -1,0 +1,59 @@
+"""The table of roles, and the questions asked of it."""
+
+import pytest
+
+from signaling.log import roles
+from signaling.log.events import Role
+from signaling.log.roles import RIGHTS, pool, seen_by, sees
+from signaling.protocol import requests as rq
+from tests.signaling.lessons import ROLES
+
+TAGS = {kind.__struct_config__.tag for kind in rq.AnyRequest.__args__}  # type: ignore[attr-defined]
+
+
+def test_every_role_has_a_row_and_every_row_names_real_requests() -> None:
+    assert set(RIGHTS) == set(ROLES)
+    for rights in RIGHTS.values():
+        assert rights.may <= TAGS
+        assert rights.may >= roles.WATCH
+
+
+def test_every_request_is_somebodys() -> None:
+    assert set().union(*(rights.may for rights in RIGHTS.values())) == TAGS
+
+
+def test_who_may_not_send_has_no_request_for_it() -> None:
+    for rights in RIGHTS.values():
+        assert ("publish" in rights.may) == bool(rights.sends)
+        assert not (rights.on_stage or rights.wall is not None) or rights.sends
+
+
+@pytest.mark.parametrize("role", ["observer", "inspector", "parent", "technician"])
+def test_who_watches_does_nothing_else(role: Role) -> None:
+    assert RIGHTS[role].may == roles.WATCH
+
+
+@pytest.mark.parametrize(
+    ("role", "device", "stage", "wall"),
+    [
+        ("student", "pc", 6, 0), ("student", "phone", 4, 0), ("classroom", "room", 16, 0),
+        ("tutor", "pc", 8, 0), ("lecturer", "pc", 6, 16), ("lecturer", "phone", 4, 4),
+    ],
+)  # fmt: skip
+def test_the_pool_follows_role_and_device(role: Role, device: roles.Device, stage: int, wall: int) -> None:
+    slots = pool(role, device)
+    assert (slots.stage, slots.wall, slots.floor) == (stage, wall, 3)
+    assert slots.lecturer == slots.board == (role != "lecturer")
+
+
+def test_audience_and_sight_agree() -> None:
+    for role in ROLES:
+        audience = seen_by(role, "subject")
+        for viewer in ROLES:
+            told = audience.everybody or viewer in audience.roles
+            assert sees(viewer, "another", role, "subject") == told
+        assert sees("student", "subject", role, "subject")
+
+
+def test_an_inspector_is_seen_by_ops_alone() -> None:
+    assert [viewer for viewer in ROLES if sees(viewer, "v", "inspector", "i")] == ["ops"]
