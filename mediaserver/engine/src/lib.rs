@@ -4,4 +4,6 @@
 //! - `core`: transports, producers, slots. Sans-IO: bytes and an instant in, bytes and events out.
 //! - `shell`: sockets and the packet thread. `python`: the binding.
 
+mod python;
+mod python_sdp;
 pub mod wire;
