@@ -1,0 +1,64 @@
+# make run    sets everything up and starts a demo lesson; a second run starts in seconds
+# make test   sets everything up and passes every test
+# make check  linters and type checkers only
+# make bench  the benchmarks (benchmarks/README.md)
+
+PYTHON ?= python3
+VENV   := .venv
+PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+ENGINE := mediaserver/engine
+WEB    := clients/web
+PACKAGES := signaling mediaserver recorder edge clients
+
+export PYO3_PYTHON := $(CURDIR)/$(VENV)/bin/python
+
+ENGINE_SOURCES := $(ENGINE)/Cargo.toml $(ENGINE)/Cargo.lock $(shell find $(ENGINE)/src -type f)
+WEB_SOURCES    := $(wildcard $(WEB)/*.json $(WEB)/*.ts $(WEB)/*.js $(WEB)/index.html) \
+                  $(shell find $(WEB)/src $(WEB)/public -type f 2> /dev/null)
+
+.PHONY: run test check bench setup tools clean
+
+run: setup
+	@$(VENV)/bin/kelian demo $(ARGS)
+
+test: setup check
+	cd $(ENGINE) && cargo test --quiet
+	cd $(WEB) && npm test
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	cd $(ENGINE) && cargo clippy --all-targets --quiet -- -D warnings
+	cd $(WEB) && npm run check
+
+setup: tools .stamps/python .stamps/web
+
+# Asked for each time, because it costs nothing and what is missing should be one line.
+tools:
+	@PYTHON=$(PYTHON) deploy/tools.sh
+
+# Python packages and the engine, which maturin builds. Python sources need no new install.
+.stamps/python: pyproject.toml $(ENGINE_SOURCES) | tools .stamps/venv
+	@echo "课联 | Kelian: 安装 Python 包并编译引擎（首次约几分钟） | installing packages, building the engine (minutes, once)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
+
+.stamps/venv: | tools
+	@mkdir -p .stamps
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+.stamps/npm: $(WEB)/package-lock.json | tools
+	@mkdir -p .stamps
+	@echo "课联 | Kelian: 安装网页依赖 | installing what the pages need"
+	@cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.stamps/web: $(WEB_SOURCES) .stamps/npm
+	@echo "课联 | Kelian: 编译网页 | building the pages"
+	@cd $(WEB) && npm run --silent build -- --logLevel warn
+	@touch $@
+
+clean:
+	rm -rf .stamps $(VENV) $(WEB)/node_modules $(WEB)/dist $(ENGINE)/target

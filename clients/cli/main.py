@@ -1,0 +1,137 @@
+"""The `kelian` command."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from clients.cli import certificate, configuration, demo, links, serve, tokens
+from clients.cli.errors import NOT_REACHED, REFUSED, Commands, Problem
+from clients.cli.publish import publish_to
+from clients.cli.watch import watch_lesson
+from clients.python import ConnectionLost, KelianError
+from signaling.log.events import Role
+
+ROLES = click.Choice(get_args(Role))
+DURATION_S = click.IntRange(min=1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kelian")
+def cli() -> None:
+    """课联：实时双师课堂 | Kelian: live classrooms in real time"""
+
+
+@cli.command("serve")
+@configuration.options
+def serve_command(**flags: Any) -> None:
+    """启动服务器 | Start the server: signaling and the media node, and keep them up."""
+    settings = configuration.load(flags, os.environ)
+    commands = serve.prepare(settings)
+    click.echo(listening(settings))
+    serve.run(commands)
+
+
+@cli.command("demo")
+@configuration.options
+@click.option(
+    "--students", default=2, show_default=True, help="学生机器人的人数 | how many students are played"
+)
+def demo_command(students: int, **flags: Any) -> None:
+    """启动服务器和演示课 | Start the server with a lesson that plays itself; prints links for visitors."""
+    settings = configuration.load(flags, os.environ)
+    commands = serve.prepare(settings)
+    visit = demo.arrange(settings, students)
+    click.echo(visit.banner)
+    serve.run([*commands, visit.bots])
+
+
+@cli.command("token")
+@configuration.options
+@click.option("--lesson", required=True, help="课堂编号 | the lesson's id")
+@click.option("--role", required=True, type=ROLES, help="角色 | role")
+@click.option("--name", default="", help="姓名 | name shown to others")
+@click.option("--participant", help="学校系统里的编号 | id in the school's own system")
+@click.option(
+    "--ttl", default=12 * 3600, show_default=True, type=DURATION_S, help="有效秒数 | seconds of validity"
+)
+def token_command(
+    lesson: str, role: Role, name: str, participant: str | None, ttl: int, **flags: Any
+) -> None:
+    """签发入课凭证 | Print one access token and nothing else, signed with this server's keys."""
+    settings = configuration.load(flags, os.environ)
+    token = tokens.issue(
+        settings.keys_file, lesson=lesson, role=role, name=name, ttl_s=ttl, participant=participant
+    )
+    click.echo(token)
+
+
+@cli.command("publish")
+@click.argument("media", metavar="FILE|test")
+@click.option(
+    "--url", required=True, envvar="KELIAN_URL", help="服务器或入课链接 | server, or a link to join"
+)
+@click.option("--token", envvar="KELIAN_TOKEN", help="入课凭证 | access token")
+@click.option("--board/--no-board", help="另发演示白板 | also send a board of slides")
+@click.option("--loop/--once", help="循环播放文件 | play the file again and again")
+@click.option("--seconds", type=float, help="多少秒后结束 | end after so many seconds")
+@click.option("--insecure", is_flag=True, help="接受自签证书 | accept a server's own certificate")
+def publish_command(
+    media: str, url: str, token: str | None, board: bool, loop: bool, seconds: float | None, insecure: bool
+) -> None:
+    """发送文件或测试画面 | Send a file, or a test picture with a voice, as camera and microphone."""
+    server, token = links.parse(url, token)
+    if media != "test" and not Path(media).is_file():
+        raise Problem(2, f"找不到文件 {media}", f"no such file: {media}")
+    _run(publish_to(server, token, media, board=board, loop=loop, seconds=seconds, verify_tls=not insecure))
+
+
+@cli.command("watch")
+@click.option(
+    "--url", required=True, envvar="KELIAN_URL", help="服务器或入课链接 | server, or a link to join"
+)
+@click.option("--token", envvar="KELIAN_TOKEN", help="入课凭证 | access token")
+@click.option("--seconds", type=float, help="多少秒后结束 | end after so many seconds")
+@click.option(
+    "--snapshot", metavar="DIR", help="保存每路最新画面 | keep each slot's newest picture there (PNG)"
+)
+@click.option("--insecure", is_flag=True, help="接受自签证书 | accept a server's own certificate")
+def watch_command(
+    url: str, token: str | None, seconds: float | None, snapshot: str | None, insecure: bool
+) -> None:
+    """观看并逐秒报告 | Watch, and print once a second what arrives in each slot."""
+    server, token = links.parse(url, token)
+    _run(watch_lesson(server, token, seconds=seconds, snapshot=snapshot, verify_tls=not insecure))
+
+
+def listening(settings: configuration.Configuration) -> str:
+    addresses = links.for_people(
+        settings.http_host,
+        settings.http_port,
+        secure=settings.tls != "off",
+        addresses=certificate.local_addresses(),
+    )
+    return f"课联 | Kelian: {'  '.join(addresses)}  (UDP {settings.media_port})"
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a client's work; what the server refuses or breaks off becomes one line."""
+    try:
+        asyncio.run(work)
+    except ConnectionLost as error:
+        raise Problem(NOT_REACHED, error.zh, error.en) from error
+    except KelianError as error:
+        raise Problem(REFUSED, f"{error.zh}（{error.code}）", f"{error.en} ({error.code})") from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def main() -> None:
+    cli(prog_name="kelian")
+
+
+if __name__ == "__main__":
+    main()
