@@ -180,9 +180,20 @@ CATALOGUE: dict[str, Sentence] = {
         406, "您的浏览器不能播放本节课的视频格式。请换用最新版 Chrome、Edge 或 Safari 打开。",
         "This browser cannot play this lesson's video codec. "
         "Open the lesson in a current Chrome, Edge or Safari."),
-    "nothing_to_send": Sentence(
+    "nothing_to_carry": Sentence(
         400, "媒体描述里没有可用的音视频。请检查编码器的设置。",
         "The media description has nothing that this role can send or watch. Check the encoder's settings."),
+    "offer_changed": Sentence(
+        409, "重连时媒体描述变了，服务器没有接受。页面会重新建立连接。",
+        "The media description changed while reconnecting, and was not taken. "
+        "The page sets up a new connection by itself."),
+    "session_taken": Sentence(
+        409, "这个音视频连接的编号已被占用。页面会重新建立连接。",
+        "This media session's id is in use elsewhere. The page sets up a new connection by itself."),
+    "source_taken": Sentence(
+        409, "媒体编号已被占用。页面会重新建立连接；若反复出现，请联系技术员。",
+        "A source id is in use already. The page connects again by itself; "
+        "if it repeats, tell your technician."),
     "media_node_unavailable": Sentence(
         503, "音视频服务正在恢复，页面会自动重连。若超过一分钟，请联系技术员。",
         "The media service is coming back, and the page connects again by itself. "
@@ -238,9 +249,6 @@ CATALOGUE: dict[str, Sentence] = {
         503, "课堂数据库无法读写。请检查磁盘空间和目录权限。",
         "The lessons' database cannot be read or written. Check the disk's free space and the directory's "
         "permissions."),
-    "store_failed": Sentence(
-        503, "这一步没能保存，未生效。请重试；若反复出现，请联系技术员检查磁盘。",
-        "This could not be saved and did not happen. Try again; if it repeats, have the disk checked."),
     "position_taken": Sentence(
         500, "另一个进程也在写这节课的记录。请只运行一个信令服务。",
         "Another process writes this lesson's log, too. "

@@ -56,7 +56,7 @@ def test_the_document_has_the_table() -> None:
 def test_every_code_that_is_given_is_in_the_catalogue() -> None:
     """All literal codes of refusals in the server's own sources."""
     given = re.compile(
-        r"""(?:refuse|Refusal|Refused|StoreError|TokenError|KelianError|BadMessage|goodbye)\(\s*"""
+        r"""(?:refuse|Refusal|Refused|StoreError|TokenError|KelianError|BadMessage|NegotiationError|goodbye)\(\s*"""
         r"""(?:req=[\w.]+,\s*|[\w.]*req,\s*|None,\s*)?(?:code=)?"([a-z_]+)\""""
     )
     found = {
