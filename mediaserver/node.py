@@ -22,6 +22,7 @@ from mediaserver.channel.messages import (
     Mend,
     OpenSession,
     Refused,
+    RestartIce,
     SessionAnswered,
     SessionState,
     SetPlan,
@@ -35,7 +36,7 @@ from mediaserver.channel.server import ChannelServer
 from mediaserver.dtls import DtlsSession, NodeCertificate
 from mediaserver.lesson import Change, Lesson
 from mediaserver.plan import NOBODY, Plan
-from mediaserver.sdp.answer import Endpoint, Terms, negotiate
+from mediaserver.sdp.answer import Endpoint, Negotiated, Terms, negotiate, restart
 from mediaserver.sdp.description import Description, NegotiationError, parse_description
 from mediaserver.session import Session, SsrcAllocator, State, new_credentials
 
@@ -104,7 +105,7 @@ class Node:
 
     def _on_message(self, message: ToNode) -> None:
         match message:
-            case OpenSession():
+            case OpenSession() | RestartIce():
                 self._server.send(self._answer(message))
             case SetPlan():
                 plan = Plan(message.slots, message.floor, message.overrides)
@@ -122,16 +123,12 @@ class Node:
             case Hello():
                 log.warning("a second hello on the channel")
 
-    def _answer(self, request: OpenSession) -> SessionAnswered | Refused:
+    def _answer(self, request: OpenSession | RestartIce) -> SessionAnswered | Refused:
         try:
-            offer = parse_description(request.offer)
-            if session := self._sessions.get(request.session):
-                self._restart(session, request, offer)
-            else:
-                session = self._open(request, offer)
+            session = self._restart(request) if isinstance(request, RestartIce) else self._offer(request)
         except NegotiationError as error:
             self._refusals[error.code] = self._refusals.get(error.code, 0) + 1
-            log.info("offer refused", session=request.session, code=error.code, detail=error.detail)
+            log.info("refused", session=request.session, code=error.code, detail=error.detail)
             return Refused(req=request.req, code=error.code, detail=error.detail)
         return SessionAnswered(
             req=request.req,
@@ -141,6 +138,12 @@ class Node:
             slots=list(session.mids),
             restarted=session.endpoint.version > 1,
         )
+
+    def _offer(self, request: OpenSession) -> Session:
+        offer = parse_description(request.offer)
+        if session := self._sessions.get(request.session):
+            return self._reoffer(session, request, offer)
+        return self._open(request, offer)
 
     def _open(self, request: OpenSession, offer: Description) -> Session:
         ids = list(request.sources.values())
@@ -206,24 +209,36 @@ class Node:
             dtls.start()
         return session
 
-    def _restart(self, session: Session, request: OpenSession, offer: Description) -> None:
-        """New ICE credentials for an open session (RFC 8839, 4.4); everything else stays."""
+    def _reoffer(self, session: Session, request: OpenSession, offer: Description) -> Session:
+        """An offer for an open session restarts its ICE (RFC 8839, 4.4); everything else stays."""
         if (request.lesson, request.participant) != (session.lesson, session.participant):
             raise NegotiationError(
                 "session_taken", "the session is open in another lesson or for another one"
             )
-        ufrag, pwd = new_credentials()
-        endpoint = replace(session.endpoint, ufrag=ufrag, pwd=pwd, version=session.endpoint.version + 1)
+        endpoint = session.endpoint.renewed(*new_credentials())
         terms = replace(session.terms, labels=request.labels, defaults=())
         negotiated = negotiate(offer, terms, endpoint, SsrcAllocator(set()), session.negotiated)
+        return self._renew(session, endpoint, negotiated)
+
+    def _restart(self, request: RestartIce) -> Session:
+        """The same by credentials alone."""
+        session = self._sessions.get(request.session)
+        if session is None:
+            raise NegotiationError("no_such_session", f"no session {request.session!r} on this node")
+        endpoint = session.endpoint.renewed(*new_credentials())
+        negotiated = restart(session.negotiated, session.endpoint, endpoint, request.ufrag, request.pwd)
+        return self._renew(session, endpoint, negotiated)
+
+    def _renew(self, session: Session, endpoint: Endpoint, negotiated: Negotiated) -> Session:
         session.endpoint, session.negotiated = endpoint, negotiated
         self._engine.restart_ice(
             session.transport,
-            local_ufrag=ufrag,
-            local_pwd=pwd,
+            local_ufrag=endpoint.ufrag,
+            local_pwd=endpoint.pwd,
             remote_ufrag=negotiated.remote_ufrag,
             remote_pwd=negotiated.remote_pwd,
         )
+        return session
 
     def _end_lesson(self, name: str) -> None:
         if lesson := self._lessons.get(name):
@@ -300,7 +315,7 @@ class Node:
         session.has_path = state != "expired"
         if session.has_path:
             session.dtls.start()  # a client speaks first; for a server this changes nothing
-        self._update_state(session, "ice_expired")
+        self._update_state(session, "expired")
 
     def _on_keys(self, transport: int, profile: int, local: bytes, remote: bytes) -> None:
         self._engine.set_srtp(transport, profile, local, remote)
@@ -349,7 +364,7 @@ class Node:
             if session.state == "connecting" and waited_s >= CONNECT_TIMEOUT_S:
                 self._close(session, "never_connected")
             elif session.state == "disconnected" and waited_s >= RETURN_TIMEOUT_S:
-                self._close(session, "ice_expired")
+                self._close(session, "expired")
 
     # --- the end of a session -----------------------------------------------------------------
 

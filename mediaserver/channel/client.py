@@ -24,6 +24,7 @@ from mediaserver.channel.messages import (
     Hello,
     OpenSession,
     Refused,
+    RestartIce,
     SessionAnswered,
     Stats,
     ToNode,
@@ -110,10 +111,10 @@ class NodeClient:
         return True
 
     @overload
-    async def request(self, message: OpenSession) -> SessionAnswered: ...
+    async def request(self, message: OpenSession | RestartIce) -> SessionAnswered: ...
     @overload
     async def request(self, message: GetStats) -> Stats: ...
-    async def request(self, message: OpenSession | GetStats) -> SessionAnswered | Stats:
+    async def request(self, message: OpenSession | RestartIce | GetStats) -> SessionAnswered | Stats:
         """Asks and waits. The client numbers requests: `req` as given is replaced.
 
         Raises NodeRefused, or NodeUnavailable (not connected, lost meanwhile, 10 s of silence).

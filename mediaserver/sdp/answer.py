@@ -6,6 +6,7 @@ names the SSRCs of everything that it will send. A later offer for the same sess
 ICE and changes nothing else.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -50,6 +51,10 @@ class Endpoint:
     candidates: Sequence[tuple[str, int]]  # address and UDP port, the best first
     session_id: int
     version: int = 1
+
+    def renewed(self, ufrag: str, pwd: str) -> "Endpoint":
+        """The same end, its ICE restarted."""
+        return replace(self, ufrag=ufrag, pwd=pwd, version=self.version + 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +128,22 @@ def negotiate(
     if previous:
         _refuse_changes(previous, negotiated)
     return negotiated
+
+
+def restart(negotiated: Negotiated, before: Endpoint, now: Endpoint, ufrag: str, pwd: str) -> Negotiated:
+    """Restarts ICE for a client that sends its new credentials and no whole offer.
+
+    Raises NegotiationError `no_ice` when they are no credentials (RFC 8839, 5.4).
+    """
+    if not re.fullmatch(r"[!-9;-~]{4,256}", ufrag) or not re.fullmatch(r"[!-~]{22,256}", pwd):
+        raise NegotiationError("no_ice", "a malformed ice-ufrag or ice-pwd")
+    renewed = {
+        _origin(before): _origin(now),
+        f"a=ice-ufrag:{before.ufrag}": f"a=ice-ufrag:{now.ufrag}",
+        f"a=ice-pwd:{before.pwd}": f"a=ice-pwd:{now.pwd}",
+    }
+    lines = [renewed.get(line, line) for line in negotiated.answer.split("\r\n")]
+    return replace(negotiated, answer="\r\n".join(lines), remote_ufrag=ufrag, remote_pwd=pwd)
 
 
 # --- what each section becomes --------------------------------------------------------------
@@ -307,7 +328,7 @@ def _write(
     connection = f"c=IN IP{6 if ':' in address else 4} {address}"
     lines = [
         "v=0",
-        f"o=- {endpoint.session_id} {endpoint.version} IN IP4 127.0.0.1",
+        _origin(endpoint),
         "s=-",
         "t=0 0",
         "a=ice-lite",
@@ -340,6 +361,10 @@ def _write(
         lines += _section_lines(part, part.choice)
     lines.append("")
     return "\r\n".join(lines)
+
+
+def _origin(endpoint: Endpoint) -> str:
+    return f"o=- {endpoint.session_id} {endpoint.version} IN IP4 127.0.0.1"
 
 
 def _candidates(candidates: Sequence[tuple[str, int]]) -> list[str]:

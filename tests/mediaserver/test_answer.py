@@ -12,7 +12,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaserver.sdp.answer import MAX_SECTIONS, Endpoint, Negotiated, Terms, negotiate
+from mediaserver.sdp.answer import MAX_SECTIONS, Endpoint, Negotiated, Terms, negotiate, restart
 from mediaserver.sdp.description import Description, NegotiationError, Section, parse_description
 
 OFFERS = Path(__file__).parent / "offers"
@@ -413,6 +413,23 @@ def test_a_restart_changes_credentials_only() -> None:
     assert again.remote_ufrag == "new" + first.remote_ufrag
     assert "a=ice-ufrag:anotherufrag" in again.answer
     assert f"o=- {ENDPOINT.session_id} 2 " in again.answer
+
+
+def test_a_restart_by_credentials_alone() -> None:
+    first = answer(read("chromium_student_h264"), Terms(codec="h264", labels=STUDENT, sources=SOURCES))
+    now = ENDPOINT.renewed("anotherufrag", "anotherpasswordanotherpassword")
+    again = restart(first, ENDPOINT, now, "theirs", "theirpasswordtheirpassword")
+    assert (again.remote_ufrag, again.remote_pwd) == ("theirs", "theirpasswordtheirpassword")
+    changed = set(again.answer.splitlines()) - set(first.answer.splitlines())
+    assert changed == {
+        "o=- 4711 2 IN IP4 127.0.0.1",
+        "a=ice-ufrag:anotherufrag",
+        "a=ice-pwd:anotherpasswordanotherpassword",
+    }
+    for ufrag, pwd in [("abc", "x" * 22), ("ab:cd", "x" * 22), ("abcd", "short"), ("abcd", "x" * 21 + "\n")]:
+        with pytest.raises(NegotiationError) as caught:
+            restart(first, ENDPOINT, now, ufrag, pwd)
+        assert caught.value.code == "no_ice"
 
 
 @pytest.mark.parametrize(
