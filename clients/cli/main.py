@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from clients.cli import certificate, configuration, demo, links, serve, tokens
+from clients.cli import certificate, configuration, demo, lessons, links, serve, tokens
 from clients.cli.errors import NOT_REACHED, REFUSED, Commands, Problem
 from clients.cli.publish import publish_to
 from clients.cli.watch import watch_lesson
@@ -105,6 +105,9 @@ def watch_command(
     """观看并逐秒报告 | Watch, and print once a second what arrives in each slot."""
     server, token = links.parse(url, token)
     _run(watch_lesson(server, token, seconds=seconds, snapshot=snapshot, verify_tls=not insecure))
+
+
+cli.add_command(lessons.lesson_group)
 
 
 def listening(settings: configuration.Configuration) -> str:

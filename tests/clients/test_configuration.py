@@ -1,5 +1,6 @@
 """A flag wins over the environment, the environment over the file, the file over the default."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,13 @@ def test_addresses() -> None:
     assert split_address("[::]:80") == ("::", 80)
     assert split_address(":80") == ("0.0.0.0", 80)
     assert split_address("localhost:0") == ("localhost", 0)
+
+
+def test_the_document_lists_every_key() -> None:
+    root = Path(__file__).parents[2]
+    document = (root / "docs" / "configuration.md").read_text()
+    for key in KEYS:
+        assert f"| `{key.name}` | `{key.flag}` | `{key.variable}` |" in document
+    example = (root / "deploy" / "kelian.toml").read_text()
+    lines = [line.removeprefix("# ") for line in example.splitlines() if " = " in line]
+    assert merge({}, {}, tomllib.loads("\n".join(lines))).announce == ("203.0.113.7",)
