@@ -63,6 +63,7 @@ class Person:
             viewport={"width": viewport[0], "height": viewport[1]},
             locale="zh-CN",
             permissions=["camera", "microphone"],
+            bypass_csp=True,  # for the probes only
         )
         self.context.add_init_script(PROBE + init_script)
         self.page: Page = self.context.new_page()

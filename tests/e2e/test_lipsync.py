@@ -1,0 +1,49 @@
+"""Ten stage swaps between two senders whose clocks and timestamp bases differ; then lip sync is measured."""
+
+import statistics
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Playwright
+
+from tests.e2e.bots import Bots
+from tests.e2e.conftest import LECTURER
+from tests.e2e.person import Person
+from tests.e2e.server import serving
+
+SYNC = Path(__file__).with_name("sync.js").read_text()
+WITHIN_MS = 45
+SWAPS = 10
+FIRST, SECOND = 101, 102
+
+
+@pytest.mark.timeout(180)
+def test_lip_sync_holds_after_ten_swaps(playwright: Playwright, tmp_path: Path) -> None:
+    with serving(tmp_path) as server, Bots(server) as bots:
+        lecturer = Person(playwright, server, tmp_path, "lecturer", "王老师", LECTURER, init_script=SYNC)
+        try:
+            lecturer.enter()
+            pair = [bots.join("student", name) for name in ("甲", "乙")]
+            for student, name, sender in zip(pair, ("甲", "乙"), (FIRST, SECOND), strict=True):
+                bots.send(student, name, sender)
+
+            last = lecturer.page.get_by_test_id(f"bring-up-{pair[1].participant}")
+            lecturer.until(lambda: last.count() > 0, "knows both")
+            bring_up = "p => window.__kelian.lesson.bringUp(p)"
+            take_down = "p => window.__kelian.lesson.takeDown(p)"
+            descriptions = lecturer.descriptions()
+            for swap in range(SWAPS + 1):
+                on, off = pair[swap % 2], pair[(swap + 1) % 2]
+                if swap:
+                    lecturer.page.evaluate(take_down, off.participant)
+                lecturer.page.evaluate(bring_up, on.participant)
+                sender = (FIRST, SECOND)[swap % 2]
+                lecturer.until(lambda s=sender: lecturer.sees("stage.0.video", s), f"sees swap {swap}", 8)
+
+            lecturer.page.wait_for_timeout(2000)  # the receiver moves its delays by small steps
+            measured = lecturer.page.evaluate("window.__sync('stage.0.video', 'stage.0.audio', 12)")
+            assert len(measured["offsets"]) >= 8, measured
+            assert abs(statistics.median(measured["offsets"])) < WITHIN_MS, measured
+            assert lecturer.descriptions() == descriptions, "no SDP is exchanged"
+        finally:
+            lecturer.close()
