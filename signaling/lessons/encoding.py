@@ -5,7 +5,7 @@ of a subprotocol: a message to a thousand clients is encoded and framed once.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -66,7 +66,7 @@ class Encoding:
         req = envelope.req
         known_req = req if isinstance(req, int) and not isinstance(req, bool) and 0 <= req <= 2**53 else None
         if isinstance(envelope.t, str) and envelope.t not in TAGS:
-            return BadMessage("unknown_request", f"no request is called {envelope.t[:40]!r}", known_req)
+            return BadMessage("unknown_type", f"no request is called {envelope.t[:40]!r}", known_req)
         return BadMessage("bad_message", detail, known_req)
 
 
@@ -81,7 +81,7 @@ def frame(payload: bytes, opcode: int) -> bytes:
 
 
 TAGS: frozenset[str] = frozenset(
-    kind.__struct_config__.tag for kind in AnyRequest.__args__  # type: ignore[attr-defined]
+    str(kind.__struct_config__.tag) for kind in get_args(AnyRequest)
 )
 
 MSGPACK = Encoding(

@@ -1,0 +1,509 @@
+"""One lesson while it runs: who is in it, what is appended to its log, what each client is told.
+
+The rules are `signaling.log`'s; here they meet time, sockets, the store and the media node.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import structlog
+
+from signaling.config import Settings
+from signaling.lessons.connection import NORMAL, POLICY, RESTART, Connection
+from signaling.lessons.fanout import Batch, events_reply
+from signaling.lessons.meters import Meters
+from signaling.lessons.pace import Pace
+from signaling.lessons.pipeline import Done, Outcome, Pipeline, utc_ms
+from signaling.lessons.presence import Presence, WaitingRoom
+from signaling.log import events as ev
+from signaling.log.commands import SYSTEM, Actor, CloseQuiz, Command, Create, Join, Leave
+from signaling.log.commands import Tally as TallyCommand
+from signaling.log.decide import Refusal, check_answer
+from signaling.log.events import Entry
+from signaling.log.plan import Plan, plan
+from signaling.log.roles import RIGHTS, pool
+from signaling.log.state import Lesson
+from signaling.log.tally import Tally
+from signaling.log.view import people_in, view, visible
+from signaling.protocol import replies
+from signaling.protocol import requests as rq
+from signaling.stores import LessonStore, StoreError
+
+log = structlog.get_logger("signaling.lesson")
+
+TAIL = 4096  # entries kept in memory: as far back as a client may resume
+TALLY_EVENT_S = 1.05  # a little over the second that the rules ask for
+FANOUT_MAX_S = 0.5
+RETRY_MS = 1000
+NO_ENTRY = ("no_such_lesson", "lesson_not_started")  # refusals of a join that mean: wait here
+
+# Events that cannot change what the slots show.
+QUIET = (
+    ev.Created, ev.Started, ev.Joined, ev.HandRaised, ev.HandLowered, ev.ChatSaid,
+    ev.QuizAsked, ev.QuizTallied, ev.QuizClosed, ev.Marked,
+)  # fmt: skip
+
+
+class Hooks:
+    """What the lesson tells the outside (the registry and the media), none of which may wait."""
+
+    def __init__(
+        self,
+        *,
+        planned: Callable[["RunningLesson", Plan], None],
+        left: Callable[["RunningLesson", str], None],
+        ended: Callable[["RunningLesson"], None],
+        failed: Callable[["RunningLesson"], None],
+        live: Callable[[int], bool],
+        claim: Callable[["RunningLesson", Connection, str], bool],
+    ) -> None:
+        self.planned = planned
+        self.left = left
+        self.ended = ended
+        self.failed = failed
+        self.live = live
+        self.claim = claim
+
+
+class RunningLesson:
+    def __init__(
+        self,
+        lesson_id: str,
+        log_id: str,
+        *,
+        entries: Sequence[Entry],
+        state: Lesson,
+        names: dict[str, str],
+        tally: Tally | None,
+        store: LessonStore,
+        settings: Settings,
+        meters: Meters,
+        hooks: Hooks,
+    ) -> None:
+        """`tally` holds the answers to the last quiz so far."""
+        self.id = lesson_id
+        self.log = log_id
+        self.connections: dict[str, list[Connection]] = {}  # participant -> theirs
+        self.waiting = WaitingRoom(lesson_id, meters)
+        self.plan = plan(state)
+        self._store = store
+        self._settings = settings
+        self._meters = meters
+        self._hooks = hooks
+        self._names = names
+        self._tally = tally
+        self._tail: deque[Entry] = deque(entries, maxlen=TAIL)
+        self._unsent: list[Entry] = []
+        self._audience: dict[Connection, None] = {}  # those who were welcomed
+        self._grace: dict[str, asyncio.TimerHandle] = {}
+        self._holds: dict[str, set[str]] = {}  # participant -> sessions that count as presence (WHIP)
+        self._loop = asyncio.get_running_loop()
+        self._pipeline = Pipeline(
+            state,
+            last_ms=entries[-1].at_ms if entries else 0,
+            append=self._append,
+            committed=self._committed,
+            failed=self._failed,
+        )
+        self._presence = Presence(
+            audience=self._audience.keys(),
+            state=lambda: self._pipeline.committed,
+            people=self.people,
+            live=hooks.live,
+            tally=self._open_tally,
+            meters=meters,
+        )
+        self._presence.planned(self.plan)
+        self._fanout_pace = Pace(settings.fanout_ms / 1000, self._fan_out)
+        self._tally_pace = Pace(TALLY_EVENT_S, self._log_tally)
+        for participant, person in state.participants.items():
+            if person.present:
+                self._start_grace(participant)
+
+    @property
+    def state(self) -> Lesson:
+        """All that is on disk: what clients may know."""
+        return self._pipeline.committed
+
+    @property
+    def idle(self) -> bool:
+        """Nobody is here, nothing is under way: it may be forgotten until somebody comes."""
+        quiet = self._pipeline.idle and not self._grace and not self._holds
+        return quiet and not self.connections and not len(self.waiting)
+
+    @property
+    def connection_count(self) -> int:
+        return sum(map(len, self.connections.values())) + len(self.waiting)
+
+    def people(self, participants: Iterable[str]) -> dict[str, replies.Person]:
+        known = self._pipeline.state.participants
+        return {
+            who: replies.Person(name=self._names.get(who, ""), role=known[who].role)
+            for who in participants
+            if who in known
+        }
+
+    def named(self, participant: str) -> str | None:
+        return self._names.get(participant)
+
+    async def name(self, participant: str, name: str) -> None:
+        """Remembers how a participant is called. Raises StoreError."""
+        if self._names.get(participant) != name:
+            self._names[participant] = name
+            await self._store.name_people({participant: name})
+
+    def forget_name(self, participant: str) -> None:
+        self._names.pop(participant, None)
+
+    def close(self) -> None:
+        """Forgets the lesson here; its log stays. Clients are sent to reconnect."""
+        for connection in [*self._all_connections()]:
+            connection.goodbye("server_restarting", reconnect=True, close_code=RESTART)
+        for timer in self._grace.values():
+            timer.cancel()
+        self._grace.clear()
+        self._presence.close()
+        self._fanout_pace.cancel()
+        self._tally_pace.cancel()
+
+    async def settled(self) -> None:
+        """Returns when everything decided is on disk."""
+        await self._pipeline.settled()
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def submit(self, actor: Actor, command: Command, done: Done) -> None:
+        """`done` is called when the outcome is on disk, or with the refusal."""
+        self._pipeline.submit(actor, command, done)
+
+    async def do(self, actor: Actor, command: Command) -> Outcome:
+        """`submit` for whoever may wait."""
+        outcome, done = self._outcome()
+        self.submit(actor, command, done)
+        return await outcome
+
+    async def joined(self, participant: str, role: ev.Role) -> Outcome:
+        """`join` for whoever may wait."""
+        outcome, done = self._outcome()
+        self.join(participant, role, done)
+        return await outcome
+
+    async def ended_by(self, actor: Actor, command: rq.EndLesson) -> Outcome:
+        """`end` for whoever may wait."""
+        outcome, done = self._outcome()
+        self.end(actor, command, done)
+        return await outcome
+
+    def _outcome(self) -> tuple["asyncio.Future[Outcome]", Done]:
+        outcome: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def done(result: Outcome) -> None:
+            if not outcome.done():
+                outcome.set_result(result)
+
+        return outcome, done
+
+    # --- coming in --------------------------------------------------------------------------
+
+    async def hello(self, connection: Connection, hello: rq.Hello) -> None:
+        """Lets a client in whose token was found good: welcome, waiting, or an error."""
+        full = self._full(connection)
+        if full is not None:
+            connection.refuse(hello.req, full, retry_after_ms=RETRY_MS * 10)
+            connection.goodbye(full, reconnect=False, close_code=POLICY)
+            return
+        try:
+            await self.name(connection.participant, connection.name)
+            answers = await self._answers_of(connection)
+        except StoreError as error:
+            connection.refuse(hello.req, error.code, error.detail, retry_after_ms=RETRY_MS)
+            return
+        if not connection.closing:
+            self._enter(connection, hello, answers)
+
+    def _full(self, connection: Connection) -> str | None:
+        limits = self._settings.limits
+        if len(self.connections.get(connection.participant, ())) >= limits.connections_per_participant:
+            return "too_many_connections"
+        if self.connection_count >= limits.connections_per_lesson:
+            return "lesson_full"
+        return None
+
+    async def _answers_of(self, connection: Connection) -> dict[int, list[int]]:
+        if not self._pipeline.state.quizzes or "quiz_answer" not in RIGHTS[connection.role].may:
+            return {}
+        return await self._store.answers_of(self.log, connection.participant)
+
+    def _enter(self, connection: Connection, hello: rq.Hello, answers: dict[int, list[int]]) -> None:
+        def done(outcome: Outcome) -> None:
+            if connection.closing:
+                self.dropped(connection)
+            elif not isinstance(outcome, Refusal):
+                self._admit(connection, hello, answers)
+            elif outcome.code in NO_ENTRY:
+                self._leave_lists(connection)
+                connection.hello = hello
+                self.waiting.enter(connection)
+            else:
+                self._leave_lists(connection)
+                later = RETRY_MS if outcome.code == "store_unavailable" else None
+                connection.refuse(hello.req, outcome.code, outcome.detail, retry_after_ms=later)
+                connection.goodbye(outcome.code, reconnect=later is not None, close_code=POLICY)
+
+        self.connections.setdefault(connection.participant, []).append(connection)
+        self._stop_grace(connection.participant)
+        self.join(connection.participant, connection.role, done)
+
+    def join(self, participant: str, role: ev.Role, done: Done) -> None:
+        """Writes that somebody is here; a lecturer's coming makes the lesson if need be."""
+        if role == "lecturer" and not self._pipeline.state.created:
+            created = Create(title=self.id, codec=self._settings.codec)
+            self.submit(SYSTEM, created, lambda outcome: None)
+        self.submit(Actor(participant, role), Join(participant=participant, role=role), done)
+
+    def _admit(self, connection: Connection, hello: rq.Hello, answers: dict[int, list[int]]) -> None:
+        state = self._pipeline.committed
+        missed = self._missed(hello.resume, connection)
+        seen = None if missed is not None else view(state, Actor(connection.participant, connection.role))
+        rights = RIGHTS[connection.role]
+        connection.send(
+            replies.Welcome(
+                req=hello.req,
+                participant=connection.participant,
+                role=connection.role,
+                lesson=replies.LessonInfo(id=self.id, log=self.log, title=state.title, codec=state.codec),
+                position=hello.resume.after if missed is not None and hello.resume else state.position,
+                now_ms=utc_ms(),
+                may=sorted(rights.may),
+                sends=list(rights.sends),
+                pool=pool(connection.role, hello.device),
+                state=seen,
+                people=self.people(people_in(seen)) if seen is not None else {},
+                answers=self._with_newest(answers, connection.participant),
+                session_lost=hello.session is not None
+                and not self._hooks.claim(self, connection, hello.session),
+            )
+        )
+        if missed is not None:
+            connection.send(events_reply(missed, state.position, self.people))
+        connection.position = state.position
+        self._audience[connection] = None
+        self._presence.greet(connection)
+        self._presence.count()
+
+    def _missed(self, resume: rq.Resume | None, connection: Connection) -> list[Entry] | None:
+        """The visible events after the client's last; None when it must be told the whole state."""
+        position = self._pipeline.committed.position
+        if resume is None or resume.log != self.log or resume.after > position:
+            return None
+        count = position - resume.after
+        if count > len(self._tail):
+            return None
+        viewer = Actor(connection.participant, connection.role)
+        missed = islice(self._tail, len(self._tail) - count, None)
+        return [entry for entry in missed if visible(entry, viewer)]
+
+    def _with_newest(self, answers: dict[int, list[int]], participant: str) -> dict[int, list[int]]:
+        quiz = self._pipeline.state.quiz
+        chosen = self._tally.choices(participant) if quiz is not None and self._tally is not None else None
+        return {**answers, quiz.quiz: list(chosen)} if quiz is not None and chosen is not None else answers
+
+    # --- going ------------------------------------------------------------------------------
+
+    def leave(self, connection: Connection, req: int) -> None:
+        """One page goes for good; with the last of them the participant has left."""
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, Refusal):
+                connection.refuse(req, outcome.code, outcome.detail)
+                return
+            connection.ack(req, outcome)
+            connection.goodbye("left", reconnect=False, close_code=NORMAL)
+
+        self._leave_lists(connection)
+        who = connection.participant
+        if connection in self.waiting or self._held(who):
+            self.waiting.leave(connection)
+            done(0)
+        else:
+            self.submit(Actor(who, connection.role), Leave(participant=who, reason="left"), done)
+
+    def dropped(self, connection: Connection) -> None:
+        """A connection is gone; its participant keeps their place for a while."""
+        self.waiting.leave(connection)
+        self._leave_lists(connection)
+        self._start_grace(connection.participant)
+
+    def hold(self, participant: str, session: str) -> None:
+        """A media session without a page counts as presence."""
+        self._holds.setdefault(participant, set()).add(session)
+        self._stop_grace(participant)
+
+    def release(self, participant: str, session: str, *, gone: bool) -> None:
+        """That session is over; `gone`: its owner said so, and does not come back on its own."""
+        holds = self._holds.get(participant)
+        if holds is None or session not in holds:
+            return
+        holds.discard(session)
+        if not holds:
+            del self._holds[participant]
+        if self._held(participant):
+            return
+        if gone:
+            self.submit(SYSTEM, Leave(participant=participant, reason="left"), lambda outcome: None)
+        else:
+            self._start_grace(participant)
+
+    def _held(self, participant: str) -> bool:
+        return participant in self.connections or participant in self._holds
+
+    def _leave_lists(self, connection: Connection) -> None:
+        self._audience.pop(connection, None)
+        theirs = self.connections.get(connection.participant)
+        if theirs is not None and connection in theirs:
+            theirs.remove(connection)
+            if not theirs:
+                del self.connections[connection.participant]
+
+    def _start_grace(self, participant: str) -> None:
+        if self._held(participant) or participant in self._grace:
+            return
+        if self._pipeline.broken or self._pipeline.state.present(participant) is None:
+            return
+        after_s = self._settings.grace_ms / 1000
+        self._grace[participant] = self._loop.call_later(after_s, self._lost, participant)
+
+    def _stop_grace(self, participant: str) -> None:
+        timer = self._grace.pop(participant, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _lost(self, participant: str) -> None:
+        self._grace.pop(participant, None)
+        if not self._held(participant):
+            self.submit(SYSTEM, Leave(participant=participant, reason="lost"), lambda outcome: None)
+
+    # --- the quiz ---------------------------------------------------------------------------
+
+    async def answer(self, actor: Actor, answer: rq.QuizAnswer) -> Refusal | None:
+        """Keeps one answer; returns when it is kept. Raises StoreError."""
+        refusal = check_answer(self._pipeline.state, actor, answer)
+        if refusal is not None:
+            return refusal
+        assert self._tally is not None  # made with the quiz that check_answer found open
+        self._tally.answer(actor.participant, answer.choices)
+        self._presence.tally()
+        self._tally_pace.poke()
+        await self._store.answer(self.log, answer.quiz, actor.participant, answer.choices, utc_ms())
+        return None
+
+    def close_quiz(self, actor: Actor, quiz: int, done: Done) -> None:
+        tally = self._tally
+        counts, answered = (tally.counts, tally.answered) if tally is not None else ((), 0)
+        self.submit(actor, CloseQuiz(quiz=quiz, counts=counts, answered=answered), done)
+
+    def ask_quiz(self, actor: Actor, ask: rq.QuizAsk, done: Done) -> None:
+        before = self._pipeline.state.quiz
+        self.submit(actor, ask, done)
+        quiz = self._pipeline.state.quiz
+        if quiz is not None and quiz is not before:
+            self._tally = Tally(len(quiz.options))
+
+    def end(self, actor: Actor, command: rq.EndLesson, done: Done) -> None:
+        """An open quiz is closed first, with its exact totals."""
+        quiz = self._pipeline.state.quiz
+        if quiz is not None and quiz.open and "end_lesson" in RIGHTS[actor.role].may:
+            self.close_quiz(actor, quiz.quiz, lambda outcome: None)
+        self.submit(actor, command, done)
+
+    def _open_tally(self) -> tuple[int, Tally] | None:
+        quiz, tally = self._pipeline.committed.quiz, self._tally
+        return (quiz.quiz, tally) if quiz is not None and quiz.open and tally is not None else None
+
+    def _log_tally(self) -> None:
+        open_quiz = self._open_tally()
+        if open_quiz is None:
+            return
+        quiz, tally = open_quiz
+        command = TallyCommand(quiz=quiz, counts=tally.counts, answered=tally.answered)
+        self.submit(SYSTEM, command, lambda outcome: None)
+
+    # --- what the media say -----------------------------------------------------------------
+
+    def source_live(self, source: int, live: bool) -> None:
+        if source in self._pipeline.committed.sources:
+            self._presence.live(source, live)
+
+    def levels(self, levels: list[tuple[int, int]]) -> None:
+        self._presence.levels(levels)
+
+    # --- after the disk ---------------------------------------------------------------------
+
+    async def _append(self, entries: Sequence[Entry]) -> None:
+        if entries[0].pos == 1:
+            await self._store.create(self.id, self.log, entries)
+        else:
+            await self._store.append(self.log, entries)
+
+    def _committed(self, entries: Sequence[Entry], state: Lesson) -> None:
+        self._meters.commits += 1
+        self._meters.events += len(entries)
+        self._tail.extend(entries)
+        self._unsent.extend(entries)
+        started = False
+        for entry in entries:
+            match entry.event:
+                case ev.Left(participant=who):
+                    self._hooks.left(self, who)
+                case ev.Started():
+                    started = True
+        self._fanout_pace.poke()
+        if any(not isinstance(entry.event, QUIET) for entry in entries):
+            self._replan(state)
+        if started:
+            for connection in self.waiting.empty():
+                if not connection.closing and connection.hello is not None:
+                    self._enter(connection, connection.hello, {})
+
+    def _replan(self, state: Lesson) -> None:
+        wanted = plan(state)
+        if wanted != self.plan:
+            self.plan = wanted
+            self._hooks.planned(self, wanted)
+
+    def _fan_out(self) -> None:
+        """Sends what was committed since the last time, and what follows from it."""
+        began = self._loop.time()
+        entries, self._unsent = self._unsent, []
+        if entries:
+            batch = Batch(entries, self.people, self._meters)
+            for connection in list(self._audience):
+                batch.send(connection)
+        if self._presence.plan is not self.plan:
+            self._presence.planned(self.plan)
+        self._presence.count()
+        if self._pipeline.committed.ended:
+            self._finish()
+        # A lesson so large that telling it takes long is told in fewer, larger batches.
+        took_s = self._loop.time() - began
+        self._fanout_pace.interval_s = min(max(self._settings.fanout_ms / 1000, took_s * 4), FANOUT_MAX_S)
+
+    def _finish(self) -> None:
+        for connection in list(self._all_connections()):
+            connection.goodbye("lesson_ended", reconnect=False, close_code=NORMAL)
+        for participant in list(self._grace):
+            self._stop_grace(participant)
+        self._hooks.ended(self)
+
+    def _failed(self) -> None:
+        """The disk took not what was decided: the lesson starts over from what it did take."""
+        log.error("lesson abandoned", lesson=self.id, position=self._pipeline.committed.position)
+        self._hooks.failed(self)
+        self.close()
+
+    def _all_connections(self) -> Iterable[Connection]:
+        for theirs in list(self.connections.values()):
+            yield from list(theirs)
+        yield from self.waiting.all()

@@ -1,0 +1,155 @@
+"""All lessons that run in this process, by id; the others are loaded from the store on demand."""
+
+import asyncio
+import secrets
+
+import structlog
+
+from signaling.config import Settings
+from signaling.errors import KelianError
+from signaling.lessons.lesson import Hooks, RunningLesson
+from signaling.lessons.media import Media
+from signaling.lessons.meters import Meters
+from signaling.log.commands import SYSTEM, Create
+from signaling.log.decide import Refusal
+from signaling.log.events import Codec
+from signaling.log.state import fold
+from signaling.log.tally import Tally
+from signaling.stores import LessonRow, LessonStore
+
+log = structlog.get_logger("signaling.registry")
+
+SWEEP_S = 30.0
+RESTORED = 10_000  # open lessons looked at after a start
+
+
+class Registry:
+    def __init__(self, settings: Settings, store: LessonStore, meters: Meters) -> None:
+        """Raises ValueError for a channel address that cannot be one."""
+        self.meters = meters
+        self.store = store
+        self.settings = settings
+        self.media = Media(settings, store, self.running)
+        self._lessons: dict[str, RunningLesson] = {}
+        self._loading: dict[str, asyncio.Task[RunningLesson]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._hooks = Hooks(
+            planned=self.media.planned,
+            left=self.media.left,
+            ended=self._ended,
+            failed=self._failed,
+            live=self.media.live,
+            claim=self.media.claim,
+        )
+
+    async def start(self) -> None:
+        """Takes up the lessons that went on when the last process ended. Raises StoreError."""
+        for row in await self.store.lessons(ended=False, limit=RESTORED):
+            if row.started_ms is None:
+                continue
+            lesson = await self._load(row.id)
+            self.media.restore(lesson, await self.store.sessions(row.log))
+            if not lesson.idle or self.media.in_lesson(lesson.id):
+                self._lessons[row.id] = lesson
+        self.media.start()
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def close(self) -> None:
+        """Sends clients to reconnect; what was decided is on disk when this returns."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for lesson in list(self._lessons.values()):
+            lesson.close()
+            await lesson.settled()
+        await self.media.close()
+
+    @property
+    def lessons(self) -> list[RunningLesson]:
+        return list(self._lessons.values())
+
+    def running(self, lesson_id: str) -> RunningLesson | None:
+        return self._lessons.get(lesson_id)
+
+    async def get(self, lesson_id: str) -> RunningLesson:
+        """The lesson of this id, running; one that does not exist yet can be waited in. StoreError."""
+        lesson = self._lessons.get(lesson_id)
+        if lesson is not None:
+            return lesson
+        loading = self._loading.get(lesson_id)
+        if loading is None:
+            loading = asyncio.get_running_loop().create_task(self._take_up(lesson_id))
+            self._loading[lesson_id] = loading
+            loading.add_done_callback(lambda _: self._loading.pop(lesson_id, None))
+        return await asyncio.shield(loading)
+
+    async def create(self, lesson_id: str, title: str, codec: Codec) -> LessonRow:
+        """Makes a lesson before anybody comes. Raises KelianError (lesson_exists), StoreError."""
+        lesson = await self.get(lesson_id)
+        if lesson.state.ended:
+            self._lessons.pop(lesson_id, None)
+            lesson = self._lessons[lesson_id] = self._new(lesson_id)
+        outcome = await lesson.do(SYSTEM, Create(title=title, codec=codec))
+        if isinstance(outcome, Refusal):
+            raise KelianError(outcome.code, **outcome.detail)
+        row = await self.store.lesson(lesson_id)
+        assert row is not None  # just made
+        return row
+
+    async def _take_up(self, lesson_id: str) -> RunningLesson:
+        lesson = await self._load(lesson_id)
+        self._lessons[lesson_id] = lesson
+        return lesson
+
+    async def _load(self, lesson_id: str) -> RunningLesson:
+        row = await self.store.lesson(lesson_id)
+        if row is None:
+            return self._new(lesson_id)
+        entries = await self.store.entries(row.log)
+        state = fold(entries)
+        names = await self.store.people(list(state.participants))
+        tally = None
+        if state.quiz is not None:
+            tally = Tally(len(state.quiz.options), await self.store.answers(row.log, state.quiz.quiz))
+        log.info("lesson loaded", lesson=lesson_id, log=row.log, position=state.position)
+        return RunningLesson(
+            lesson_id,
+            row.log,
+            entries=entries,
+            state=state,
+            names=names,
+            tally=tally,
+            store=self.store,
+            settings=self.settings,
+            meters=self.meters,
+            hooks=self._hooks,
+        )
+
+    def _new(self, lesson_id: str) -> RunningLesson:
+        return RunningLesson(
+            lesson_id,
+            secrets.token_hex(8),
+            entries=[],
+            state=fold([]),
+            names={},
+            tally=None,
+            store=self.store,
+            settings=self.settings,
+            meters=self.meters,
+            hooks=self._hooks,
+        )
+
+    def _ended(self, lesson: RunningLesson) -> None:
+        self.media.ended(lesson)
+
+    def _failed(self, lesson: RunningLesson) -> None:
+        if self._lessons.get(lesson.id) is lesson:
+            del self._lessons[lesson.id]
+
+    async def _sweep(self) -> None:
+        """Forgets lessons in which nothing goes on; their logs are on disk."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for lesson in list(self._lessons.values()):
+                if lesson.idle and not self.media.in_lesson(lesson.id):
+                    lesson.close()
+                    del self._lessons[lesson.id]
