@@ -60,16 +60,16 @@ class Outlet(MediaStreamTrack):
         self._rate = AUDIO_HZ if kind == "audio" else VIDEO_HZ
         self._started_s = time.monotonic()
         self._track: MediaStreamTrack | None = None
-        self._shift = 0  # in ticks: what is added to the track's own timestamps
+        self._shift: int | None = None  # in ticks: what is added to the track's own timestamps
         self._last = -1
         self._resampler: AudioResampler | None = None
         self._ready: list[AudioFrame] = []
 
     async def recv(self) -> Frame:
         while not self._ready:
-            track, frame = await self._feed.next()
             if self.readyState != "live":
                 raise MediaStreamError
+            track, frame = await self._feed.next()
             if track is not self._track:
                 self._change_to(track)
             if isinstance(frame, VideoFrame):
@@ -82,7 +82,7 @@ class Outlet(MediaStreamTrack):
 
     def _change_to(self, track: MediaStreamTrack) -> None:
         self._track = track
-        self._shift = -1
+        self._shift = None
         self._ready.clear()
         if self.kind == "audio":
             self._resampler = AudioResampler(format="s16", layout="stereo", rate=AUDIO_HZ, frame_size=960)
@@ -90,7 +90,7 @@ class Outlet(MediaStreamTrack):
     def _timed(self, frame: VideoFrame | AudioFrame) -> Frame:
         """Moves the frame's time onto this outlet's, and never back."""
         ticks = round((frame.pts or 0) * fractions.Fraction(frame.time_base or 0) * self._rate)
-        if self._shift < 0:
+        if self._shift is None:
             elapsed = round((time.monotonic() - self._started_s) * self._rate)
             self._shift = max(elapsed, self._last + 1) - ticks
         self._last = max(ticks + self._shift, self._last + 1)

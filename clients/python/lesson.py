@@ -127,7 +127,7 @@ class Lesson(Commands):
         """The participant who bears this name, as far as this one knows people. KeyError if none."""
         return next((who for who, person in self.people.items() if person.name == name), "") or _missing(name)
 
-    async def until(self, condition: Callable[["Lesson"], _T], timeout_s: float = 10.0) -> _T:
+    async def until(self, condition: Callable[["Lesson"], _T], timeout_s: float | None = 10.0) -> _T:
         """Waits until `condition(lesson)` is true, and returns it. TimeoutError, or why it ended."""
         async with asyncio.timeout(timeout_s):
             while not (value := condition(self)):
@@ -235,7 +235,7 @@ class Lesson(Commands):
         self._task = asyncio.create_task(self._run())
         await self.until(
             lambda lesson: lesson._welcome is not None or (not wait and lesson.waiting_with is not None),
-            timeout_s=1e9,
+            timeout_s=None,
         )
         if self._welcome is None:
             raise KelianError("lesson_not_started", "主讲老师还没有来", "the lecturer has not come yet")
