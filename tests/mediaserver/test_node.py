@@ -1,0 +1,292 @@
+"""A whole media node with real clients (aiortc): media in, media out, and what signaling hears."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediaserver.channel.client import NodeRefused
+from mediaserver.channel.messages import (
+    CloseSession,
+    EndLesson,
+    GetStats,
+    Mend,
+    OpenSession,
+    RestartIce,
+    SessionState,
+    SetPlan,
+    SlotState,
+    SourceState,
+)
+from mediaserver.node import Node
+
+from .peers import BLUE, RED, Client, Picture, Signaling, Tone, eventually, running_node
+
+WATCH = ["lecturer.video", "lecturer.audio"]
+
+
+class Stage:
+    """The node, its signaling, and clients that are closed at the end of the test."""
+
+    def __init__(self, node: Node, signaling: Signaling) -> None:
+        self.node, self.signaling = node, signaling
+        self.clients: list[Client] = []
+
+    async def join(self, session: str, client: Client, **more: Any) -> Client:
+        self.clients.append(client)
+        await self.signaling.join(client, session, **more)
+        return client
+
+    def plan(self, **fields: Any) -> None:
+        assert self.signaling.client.send(SetPlan(lesson="lesson", **fields))
+
+    def states(self, session: str) -> list[str]:
+        heard = self.signaling.heard
+        return [m.state for m in heard if isinstance(m, SessionState) and m.session == session]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with AsyncExitStack() as stack:
+        node, signaling = await stack.enter_async_context(running_node(tmp_path))
+        stage = Stage(node, signaling)
+        yield stage
+        await asyncio.gather(*(client.close() for client in stage.clients))
+
+
+@pytest.mark.parametrize("codec", ["vp8", "h264"])
+async def test_a_lecture_is_seen_and_heard(stage: Stage, codec: Any) -> None:
+    lecturer = Client(sends={"camera": Picture(RED), "microphone": Tone()})
+    student = Client(slots=WATCH)
+    sources = {"camera": 1, "microphone": 2, "board": 3}
+    await stage.join("lecturer", lecturer, codec=codec, sources=sources)
+    stage.plan(slots={"lecturer.video": 1, "lecturer.audio": 2})
+    await stage.join("student", student, codec=codec)
+
+    await eventually(lambda: student.shown["lecturer.video"].looks(RED), "the lecturer's picture")
+    await eventually(lambda: student.shown["lecturer.audio"].loudness > 1000, "the lecturer's voice")
+    heard = stage.signaling.heard
+    assert stage.states("lecturer") == stage.states("student") == ["connected"]
+    assert SourceState(source=1, live=True) in heard
+    assert SourceState(source=2, live=True) in heard
+    assert SlotState(session="student", slot="lecturer.video", source=1) in heard
+    stats = (await stage.signaling.client.request(GetStats(req=0))).stats
+    assert (stats["sessions"], stats["sessions_connected"], stats["sources_live"]) == (2, 2, 2)
+
+
+async def test_sources_change_and_go_without_a_new_offer(stage: Stage) -> None:
+    red, blue = Client(sends={"camera": Picture(RED)}), Client(sends={"camera": Picture(BLUE)})
+    student = Client(slots=["stage.0.video"])
+    await stage.join("red", red, sources={"camera": 1})
+    await stage.join("blue", blue, sources={"camera": 2})
+    await stage.join("student", student)
+    shown = student.shown["stage.0.video"]
+    for source, colour in [(1, RED), (2, BLUE), (1, RED)]:
+        stage.plan(slots={"stage.0.video": source})
+        await eventually(lambda colour=colour: shown.looks(colour), f"source {source}")  # type: ignore[misc]
+    stage.plan(slots={})
+    emptied = SlotState(session="student", slot="stage.0.video", source=0)
+    await eventually(lambda: emptied in stage.signaling.heard, "the emptied slot")
+    await asyncio.sleep(0.5)
+    before = shown.frames
+    await asyncio.sleep(0.5)
+    assert shown.frames == before
+
+
+async def test_nobody_is_shown_to_themselves(stage: Stage) -> None:
+    me = Client(sends={"camera": Picture(RED)}, slots=["stage.0.video"])
+    other = Client(slots=["stage.0.video"])
+    await stage.join("me", me, sources={"camera": 1})
+    await stage.join("other", other)
+    stage.plan(slots={"stage.0.video": 1})
+    await eventually(lambda: other.shown["stage.0.video"].looks(RED), "the picture for the other")
+    assert me.shown["stage.0.video"].frames == 0
+
+
+async def test_an_override_is_for_one_session(stage: Stage) -> None:
+    tutor = Client(sends={"microphone": Tone()})
+    one, two = Client(slots=["private"]), Client(slots=["private"])
+    await stage.join("tutor", tutor, sources={"microphone": 1})
+    await stage.join("one", one)
+    await stage.join("two", two)
+    stage.plan(overrides={"one": {"private": 1}})
+    await eventually(lambda: one.shown["private"].loudness > 1000, "the tutor's voice")
+    assert two.shown["private"].loudness < 100
+
+
+async def test_the_floor_carries_who_speaks(stage: Stage) -> None:
+    loud, silent = (
+        Client(sends={"microphone": Tone(volume=0.4)}),
+        Client(sends={"microphone": Tone(volume=0.0)}),
+    )
+    student = Client(slots=["floor.0"])
+    await stage.join("silent", silent, sources={"microphone": 1})
+    await stage.join("loud", loud, sources={"microphone": 2})
+    await stage.join("student", student)
+    stage.plan(floor=[1, 2])
+    await eventually(lambda: student.shown["floor.0"].loudness > 1000, "the speaker's voice")
+    assert SlotState(session="student", slot="floor.0", source=2) in stage.signaling.heard
+    stage.plan(floor=[1])
+    emptied = SlotState(session="student", slot="floor.0", source=0)
+    await eventually(lambda: emptied in stage.signaling.heard, "the emptied floor")
+
+
+async def test_signaling_goes_and_comes_back(stage: Stage, tmp_path: Path) -> None:
+    student = Client(slots=WATCH)
+    await stage.join("lecturer", Client(sends={"camera": Picture(RED)}), sources={"camera": 1})
+    await stage.join("student", student)
+    stage.plan(slots={"lecturer.video": 1})
+    shown = student.shown["lecturer.video"]
+    await eventually(lambda: shown.looks(RED), "the lecturer's picture")
+
+    await stage.signaling.client.close()
+    before = shown.frames
+    await asyncio.sleep(1.0)
+    assert shown.frames > before + 5, "media goes on without signaling"
+
+    successor = await Signaling(f"unix:{tmp_path}/node.sock").start()
+    [welcome] = successor.welcomes
+    assert welcome.epoch == stage.signaling.welcomes[0].epoch
+    assert {info.session: (info.state, info.sources, info.live) for info in welcome.sessions} == {
+        "lecturer": ("connected", {"camera": 1}, [1]),
+        "student": ("connected", {}, []),
+    }
+    late = Client(slots=WATCH)
+    stage.clients.append(late)
+    await successor.join(late, "late")
+    await eventually(lambda: late.shown["lecturer.video"].looks(RED), "the plan, for who came later")
+    await successor.client.close()
+
+
+async def test_sessions_end(stage: Stage) -> None:
+    student, leaver, lecturer = (
+        Client(slots=WATCH),
+        Client(slots=WATCH),
+        Client(sends={"camera": Picture(RED)}),
+    )
+    await stage.join("lecturer", lecturer, sources={"camera": 1})
+    await stage.join("student", student)
+    await stage.join("leaver", leaver)
+    stage.plan(slots={"lecturer.video": 1})
+    for name in ("lecturer", "student", "leaver"):
+        await eventually(lambda name=name: stage.states(name), f"{name}'s connection")  # type: ignore[misc]
+
+    await leaver.connection.close()
+    closed = SessionState(session="leaver", state="closed", reason="dtls_closed")
+    await eventually(lambda: closed in stage.signaling.heard, "the leaver's goodbye")
+
+    stage.signaling.client.send(CloseSession(session="student"))
+    await eventually(lambda: student.connection.connectionState == "closed", "the node's goodbye")
+    assert stage.states("student") == ["connected", "closed"]
+
+    await eventually(lambda: SourceState(source=1, live=True) in stage.signaling.heard, "the camera")
+    stage.signaling.client.send(EndLesson(lesson="lesson"))
+    ended = SessionState(session="lecturer", state="closed", reason="lesson_ended")
+    await eventually(lambda: ended in stage.signaling.heard, "the lesson's end")
+    assert SourceState(source=1, live=False) in stage.signaling.heard
+    stats = (await stage.signaling.client.request(GetStats(req=0))).stats
+    assert (stats["sessions"], stats["lessons"]) == (0, 0)
+
+
+async def test_a_forged_fingerprint_gets_no_session(stage: Stage) -> None:
+    def forge(sdp: str) -> str:
+        return re.sub(r"(a=fingerprint:sha-\d+) \S\S:", r"\1 00:", sdp)
+
+    await stage.join("forged", Client(slots=WATCH), change=forge)
+    closed = SessionState(session="forged", state="closed", reason="fingerprint_mismatch")
+    await eventually(lambda: closed in stage.signaling.heard, "the refusal")
+
+
+async def test_ice_restarts_keep_the_media(stage: Stage) -> None:
+    student = Client(slots=WATCH)
+    await stage.join("lecturer", Client(sends={"camera": Picture(RED)}), sources={"camera": 1})
+    await stage.join("student", student)
+    stage.plan(slots={"lecturer.video": 1})
+    shown = student.shown["lecturer.video"]
+    await eventually(lambda: shown.looks(RED), "the lecturer's picture")
+    request = RestartIce(req=0, session="student", ufrag="abcd", pwd="x" * 24)
+    answered = await stage.signaling.client.request(request)
+    assert answered.restarted
+    before = student.connection.remoteDescription.sdp
+    ufrag = re.search("a=ice-ufrag:(.*)", answered.answer)
+    assert ufrag
+    assert ufrag[1].strip() not in before
+    frames = shown.frames
+    await eventually(lambda: shown.frames > frames + 5, "pictures over the old path")
+
+
+async def test_refusals_are_typed_and_change_nothing(stage: Stage) -> None:
+    request = stage.signaling.client.request
+    opening = OpenSession(req=0, session="s", lesson="l", participant="p", codec="vp8", offer="nonsense")
+    with pytest.raises(NodeRefused) as caught:
+        await request(opening)
+    assert (caught.value.code, caught.value.detail) == ("bad_sdp", "line 1: not of the form x=value")
+    with pytest.raises(NodeRefused) as caught:
+        await request(RestartIce(req=0, session="nobody", ufrag="abcd", pwd="x" * 24))
+    assert caught.value.code == "no_such_session"
+
+    await stage.join("first", Client(sends={"camera": Picture(RED)}), sources={"camera": 1})
+    with pytest.raises(NodeRefused) as caught:
+        await stage.join("second", Client(sends={"camera": Picture(RED)}), sources={"camera": 1})
+    assert caught.value.code == "source_taken"
+    with pytest.raises(NodeRefused) as caught:
+        await stage.join("first", Client(sends={"camera": Picture(RED)}), participant="somebody else")
+    assert caught.value.code == "session_taken"
+
+    stage.signaling.client.send(Mend(session="nobody", slot="lecturer.video"))
+    stage.signaling.client.send(CloseSession(session="nobody"))
+    stats = (await request(GetStats(req=0))).stats
+    assert (stats["sessions"], stats["lessons"], stats["offers_refused_bad_sdp"]) == (1, 1, 1)
+    assert (await request(GetStats(req=0, session="nobody"))).stats == {}
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+
+async def start_process(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mediaserver", *arguments, stderr=asyncio.subprocess.PIPE, env={**os.environ}
+    )
+
+
+async def test_the_process_serves_and_stops(tmp_path: Path) -> None:
+    channel = f"unix:{tmp_path}/node.sock"
+    process = await start_process("--channel", channel, "--bind", "0.0.0.0:0", "--announce", "203.0.113.7")
+    signaling = await Signaling(channel).start()
+    client = Client(slots=WATCH)
+    answered = await signaling.join(client, "s")
+    first = next(line for line in answered.answer.splitlines() if line.startswith("a=candidate"))
+    assert " 203.0.113.7 " in first
+    await eventually(
+        lambda: SessionState(session="s", state="connected") in signaling.heard, "the connection"
+    )
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(5):
+        assert await process.wait() == 0
+    await client.close()
+    await signaling.client.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--channel", "nowhere"),
+        ("--channel", "unix:/nonexistent/folder/node.sock", "--bind", "127.0.0.1:0"),
+        ("--channel", "tcp:127.0.0.1:0", "--bind", "127.0.0.1:0", "--announce", "not an address"),
+        ("--channel", "tcp:127.0.0.1:0", "--bind", "198.51.100.1:0"),
+    ],
+)
+async def test_the_process_says_what_is_wrong(arguments: tuple[str, ...]) -> None:
+    process = await start_process(*arguments)
+    async with asyncio.timeout(10):
+        _, stderr = await process.communicate()
+    assert process.returncode == 1
+    assert stderr.decode().startswith("mediaserver: ")
+    assert "Traceback" not in stderr.decode()
