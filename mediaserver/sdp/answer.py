@@ -215,7 +215,9 @@ def _agree(
     clock_rate = OPUS_CLOCK_RATE if kind == "audio" else VIDEO_CLOCK_RATE
     offered = (*section.extensions, *offer.extensions)
     if label.is_slot:
-        part.extensions = agree_extensions(offered, kind, to_client=True)
+        part.extensions = agree_extensions(
+            offered, kind, to_client=True, allow_mixed=section.extmap_allow_mixed
+        )
         choice.feedback.discard("transport-cc")
         earlier = next((slot for slot in previous.slots if slot.mid == part.mid), None) if previous else None
         with_rtx = choice.rtx_payload_type is not None
@@ -238,7 +240,9 @@ def _agree(
     without = [] if "transport-cc" in choice.feedback else ["twcc"]
     without += [] if layers else ["rid", "repaired_rid"]
     part.layers = layers
-    part.extensions = agree_extensions(offered, kind, to_client=False, without=without)
+    part.extensions = agree_extensions(
+        offered, kind, to_client=False, allow_mixed=section.extmap_allow_mixed, without=without
+    )
     extensions = {agreed.name: agreed.id for agreed in part.extensions}
     if "twcc" not in extensions:
         choice.feedback.discard("transport-cc")

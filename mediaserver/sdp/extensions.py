@@ -27,7 +27,9 @@ _TO_CLIENT: Mapping[Kind, Mapping[str, str]] = {
     "video": _by_uri("mid", *_PASSED_ON),
 }
 
-_MAX_ID = 14  # one-byte headers (RFC 8285, 4.2): what the engine writes
+# One-byte headers have ids up to 14 (RFC 8285, 4.2). A larger one makes a packet's header a
+# two-byte one, and a stream may have both kinds only where a=extmap-allow-mixed is agreed.
+_MAX_ID, _MAX_ID_MIXED = 14, 255
 
 
 class Agreed(NamedTuple):
@@ -37,10 +39,16 @@ class Agreed(NamedTuple):
 
 
 def agree_extensions(
-    offered: Iterable[Extension], kind: Kind, *, to_client: bool, without: Collection[str] = ()
+    offered: Iterable[Extension],
+    kind: Kind,
+    *,
+    to_client: bool,
+    allow_mixed: bool,
+    without: Collection[str] = (),
 ) -> list[Agreed]:
     """Takes each offered extension that is of use in this direction, with the id it was offered."""
     wanted = (_TO_CLIENT if to_client else _FROM_CLIENT)[kind]
+    max_id = _MAX_ID_MIXED if allow_mixed else _MAX_ID
     needed, answered = ("recvonly", "sendonly") if to_client else ("sendonly", "recvonly")
     agreed: list[Agreed] = []
     seen: set[str | int] = set()
@@ -50,7 +58,7 @@ def agree_extensions(
         if name is None or name in without:
             continue
         number, way = extension.id, extension.direction
-        if not 1 <= number <= _MAX_ID or number in seen or name in seen:
+        if not 1 <= number <= max_id or number in seen or name in seen:
             continue
         if way is None:
             line = f"{number} {uri}"

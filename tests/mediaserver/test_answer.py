@@ -339,6 +339,18 @@ def test_other_audio_codecs_are_refused_by_port_0() -> None:
     assert "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\n" in negotiated.answer
 
 
+def test_extension_ids_beyond_one_byte_headers_need_mixed_ones() -> None:
+    section = (
+        video("42e01f")
+        + "\na=extmap:14 urn:3gpp:video-orientation\na=extmap:16 urn:ietf:params:rtp-hdrext:sdes:mid"
+    )
+    terms = Terms(codec="h264", defaults=WHIP, sources=SOURCES)
+    assert answer(offer_of(section), terms).producers[0].extensions == {"video_orientation": 14}
+    mixed = answer(offer_of(section, session="a=extmap-allow-mixed\n"), terms)
+    assert mixed.producers[0].extensions == {"video_orientation": 14, "mid": 16}
+    assert "a=extmap-allow-mixed" in mixed.answer
+
+
 def test_both_congestion_controls_are_never_taken_together() -> None:
     negotiated = answer(read("chromium_student_h264"), Terms(codec="h264", labels=STUDENT, sources=SOURCES))
     assert "goog-remb" not in negotiated.answer
