@@ -197,7 +197,7 @@ def _leave(state: Lesson, command: Leave) -> Decision:
     if person is None:
         return []
     left = Decided(ev.Left(participant=who, reason=command.reason), seen_by(person.role, who))
-    return [*_unpublish(state, state.sources_of(who)), *_off_stage(state, who), left]
+    return [*_unpublish(state, state.sources_of(who)), *_out_of_sight(state, who), left]
 
 
 # --- media ----------------------------------------------------------------------------------
@@ -304,12 +304,15 @@ def _bring_up(state: Lesson, who: str) -> Decision:
 def _take_down(state: Lesson, actor: Actor, who: str) -> Decision:
     if who != actor.participant and not RIGHTS[actor.role].moderates:
         return refuse("forbidden", request="take_down", role=actor.role)
-    return _off_stage(state, who) or refuse("not_on_stage", participant=who)
+    if state.stage_index(who) is None:
+        return refuse("not_on_stage", participant=who)
+    return _out_of_sight(state, who)
 
 
-def _off_stage(state: Lesson, who: str) -> list[Decided]:
+def _out_of_sight(state: Lesson, who: str) -> list[Decided]:
+    """Off the stage, and out of the spotlight, which may also have been on a lecturer."""
     left = [] if state.stage_index(who) is None else [Decided(ev.StageLeft(participant=who))]
-    unlit = [Decided(ev.Spotlighted(participant=None))] if left and state.spotlight == who else []
+    unlit = [Decided(ev.Spotlighted(participant=None))] if state.spotlight == who else []
     return [*unlit, *left]
 
 

@@ -5,7 +5,7 @@ One thread writes (stores/writer.py), one reads; the event loop waits for neithe
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,9 +172,8 @@ class SqliteStore:
         async with self._allotting:
             while len(allotted) < count:
                 if self._next_source == self._end_of_block:
-                    size = max(SOURCE_BLOCK, count)
-                    self._next_source = await self._writer.do(_take_block(size), durable=True)
-                    self._end_of_block = self._next_source + size
+                    self._next_source = await self._writer.do(_take_block, durable=True)
+                    self._end_of_block = self._next_source + SOURCE_BLOCK
                 allotted.append(self._next_source)
                 self._next_source += 1
         return allotted
@@ -254,12 +253,9 @@ def _note(connection: sqlite3.Connection, number: int, entry: Entry) -> None:
             connection.execute("UPDATE lessons SET codec = ? WHERE number = ?", (codec, number))
 
 
-def _take_block(size: int) -> Callable[[sqlite3.Connection], int]:
-    def work(connection: sqlite3.Connection) -> int:
-        (first,) = connection.execute("SELECT next FROM counters WHERE name = 'source'").fetchone()
-        if first + size - 1 > MAX_SOURCE:
-            raise StoreError("store_unavailable", why="all 2^32 source ids are used up")
-        connection.execute("UPDATE counters SET next = ? WHERE name = 'source'", (first + size,))
-        return int(first)
-
-    return work
+def _take_block(connection: sqlite3.Connection) -> int:
+    (first,) = connection.execute("SELECT next FROM counters WHERE name = 'source'").fetchone()
+    if first + SOURCE_BLOCK - 1 > MAX_SOURCE:
+        raise StoreError("store_unavailable", why="all 2^32 source ids are used up")
+    connection.execute("UPDATE counters SET next = ? WHERE name = 'source'", (first + SOURCE_BLOCK,))
+    return int(first)

@@ -128,18 +128,58 @@ def _internal() -> st.SearchStrategy[Command]:
     )
 
 
+def _likely() -> st.SearchStrategy[tuple[Actor, Command]]:
+    """What a lesson is made of: commands that the right people give, most of which are taken."""
+    lecturer, tutor = Actor("p0", "lecturer"), Actor("p1", "tutor")
+    teachers = st.sampled_from([lecturer, lecturer, tutor])
+    staged = st.sampled_from(["p1", "p2", "p3", "p4"])
+    talkers = st.sampled_from([Actor(who, _USUAL[who]) for who in ("p0", "p1", "p2", "p3", "p4")])
+    listeners = st.sampled_from([Actor(who, _USUAL[who]) for who in ("p2", "p3", "p4")])
+    teacher_ids = st.sampled_from(["p0", "p1"])
+
+    def given_by(
+        by: st.SearchStrategy[Actor], kind: Any, **fields: st.SearchStrategy[Any]
+    ) -> st.SearchStrategy[tuple[Actor, Command]]:
+        return st.tuples(by, st.builds(kind, req=_req, **fields))
+
+    def own(kind: Any, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Actor, Command]]:
+        """About oneself."""
+        return talkers.flatmap(
+            lambda who: st.tuples(
+                st.just(who), st.builds(kind, req=_req, participant=st.just(who.participant), **fields)
+            )
+        )
+
+    return st.one_of(
+        given_by(teachers, rq.BringUp, participant=staged),
+        given_by(teachers, rq.BringUp, participant=staged),
+        given_by(teachers, rq.TakeDown, participant=staged),
+        given_by(teachers, rq.Mute, participant=staged, use=uses, muted=st.booleans()),
+        own(rq.Mute, use=uses, muted=st.booleans()),
+        given_by(listeners, rq.RaiseHand, up=st.booleans()),
+        given_by(st.just(lecturer), rq.Spotlight, participant=st.none() | staged | st.just("p0")),
+        given_by(st.just(lecturer), rq.SetFloor, open=st.booleans()),
+        given_by(talkers, rq.Chat, text=st.just("好"), to=st.none() | teacher_ids),
+        given_by(st.just(lecturer), rq.QuizAsk, question=st.just("?"), options=st.just(["a", "b"])),
+        given_by(teachers, rq.Mark, label=st.just("m")),
+        st.tuples(talkers, st.builds(cm.Publish, sessions, uses, sources, st.booleans())),
+        st.tuples(talkers, st.builds(cm.Publish, sessions, uses, sources, st.just(True))),
+        st.tuples(st.just(lecturer), st.builds(cm.CloseQuiz, _quizzes, _counts, st.integers(0, 9))),
+        st.tuples(st.just(SYSTEM), st.builds(cm.Tally, _quizzes, _counts, st.integers(0, 9))),
+        st.tuples(st.just(SYSTEM), st.builds(cm.Leave, people)),
+        actors.map(lambda actor: (SYSTEM, cm.Join(actor.participant, actor.role))),
+    )
+
+
 _rare: st.SearchStrategy[Command] = st.one_of(
     st.builds(rq.EndLesson, req=_req), st.builds(cm.Create, st.just("t"), st.just("h264"))
 )
-_usual_requests = st.tuples(actors, _requests())
-_usual_internal = st.tuples(st.just(SYSTEM), _internal())
-steps = st.lists(
-    st.one_of(
-        _usual_requests, _usual_requests, _usual_requests, _usual_internal, _usual_internal,
-        st.tuples(actors, st.integers(0, 9).flatmap(lambda n: _rare if n == 0 else _requests())),
-    ),
-    max_size=60,
-)  # fmt: skip
+_unlikely = st.one_of(
+    st.tuples(actors, _requests()),
+    st.tuples(st.just(SYSTEM), _internal()),
+    st.tuples(actors, st.integers(0, 9).flatmap(lambda n: _rare if n == 0 else _requests())),
+)
+steps = st.lists(st.one_of(_likely(), _likely(), _likely(), _unlikely), min_size=20, max_size=50)
 
 
 @st.composite

@@ -200,6 +200,9 @@ def test_the_spotlight_falls_on_who_is_seen_and_goes_out_with_them() -> None:
     log.made(WANG, rq.Spotlight(req=1, participant="ming"))
     log.made(WANG, rq.TakeDown(req=1, participant="ming"))
     assert log.state.spotlight is None
+    log.made(WANG, rq.Spotlight(req=1, participant="wang"))
+    log.made(SYSTEM, cm.Leave("wang"))
+    assert log.state.spotlight is None
 
 
 def test_the_floor_opens_once() -> None:

@@ -123,6 +123,18 @@ async def test_one_bad_append_takes_no_other_of_its_commit_with_it(lesson: Sqlit
     assert [len(await lesson.entries(log)) for log in ("L1", "L2")] == [3, 2]
 
 
+async def test_work_that_fails_midway_leaves_nothing_behind(lesson: SqliteStore) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO people VALUES ('ming', 'x')")
+        connection.execute("INSERT INTO people VALUES ('ming', 'y')")
+
+    outcomes = await asyncio.gather(
+        lesson._writer.do(half), lesson.name_people({"hong": "z"}), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [StoreError, type(None)]
+    assert await lesson.people(["ming", "hong"]) == {"hong": "z"}
+
+
 async def test_an_id_is_free_again_when_its_lesson_has_ended(lesson: SqliteStore) -> None:
     with pytest.raises(StoreError) as error:
         await lesson.create("demo", "L2", [CREATED])

@@ -18,7 +18,7 @@ from signaling.auth.tokens import CLOCK_SKEW_S, MAX_NAME, TokenError, issue, tid
 from tests.signaling.lessons import ROLES
 
 NOW = 1_790_000_000
-KEYS = {"Kfirst": "a" * 43, "Ksecond": "b" * 43}
+KEYS = {"Kfirst": "a" * 64, "Ksecond": "b" * 64}
 
 
 def token(**changes: Any) -> str:
@@ -103,9 +103,9 @@ def _part(value: object) -> str:
 def test_forged_tokens_are_invalid() -> None:
     header, claims, signature = token().split(".")
     lecturer = token(role="lecturer").split(".")[1]
-    stranger = jwt.encode({"iss": "Kfirst"}, "c" * 43, algorithm="HS256", headers={"kid": "Kfirst"})
-    unknown = jwt.encode({"iss": "Kx"}, "c" * 43, algorithm="HS256", headers={"kid": "Kx"})
-    other = jwt.encode({"iss": "Kfirst"}, KEYS["Kfirst"] * 2, algorithm="HS512", headers={"kid": "Kfirst"})
+    stranger = jwt.encode({"iss": "Kfirst"}, "c" * 64, algorithm="HS256", headers={"kid": "Kfirst"})
+    unknown = jwt.encode({"iss": "Kx"}, "c" * 64, algorithm="HS256", headers={"kid": "Kx"})
+    other = jwt.encode({"iss": "Kfirst"}, KEYS["Kfirst"], algorithm="HS512", headers={"kid": "Kfirst"})
     for forged in (
         f"{header}.{lecturer}.{signature}",
         f"{header}.{claims}.",
@@ -186,7 +186,7 @@ def test_a_place_that_cannot_be_written_is_an_error_with_a_code(tmp_path: Path) 
 
 
 def test_secrets_are_compared_whole() -> None:
-    assert check(KEYS, "Kfirst", "a" * 43)
-    assert not check(KEYS, "Kfirst", "a" * 42)
-    assert not check(KEYS, "Ksecond", "a" * 43)
+    assert check(KEYS, "Kfirst", "a" * 64)
+    assert not check(KEYS, "Kfirst", "a" * 63)
+    assert not check(KEYS, "Ksecond", "a" * 64)
     assert not check(KEYS, "nobody", "")
