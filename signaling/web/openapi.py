@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from signaling import errors
-from signaling.web import rest
+from signaling.web import bodies
 from signaling.web.problems import Problem
 
 REF = "#/components/schemas/{name}"
@@ -29,19 +29,19 @@ class Operation(NamedTuple):
 
 
 OPERATIONS = (
-    Operation("post", "/lessons", "Make a lesson", rest.NewLesson, 201, rest.LessonBody,
+    Operation("post", "/lessons", "Make a lesson", bodies.NewLesson, 201, bodies.LessonBody,
               ("bad_key", "lesson_exists", "unprocessable", "unsupported_media_type", "too_large")),
-    Operation("get", "/lessons", "List lessons, newest first", None, 200, rest.LessonList,
+    Operation("get", "/lessons", "List lessons, newest first", None, 200, bodies.LessonList,
               ("bad_key", "unprocessable"),
               (("ended", "true or false"), ("limit", "1 to 200"), ("before", "`next` of the last page"))),
-    Operation("get", "/lessons/{lesson}", "One lesson", None, 200, rest.LessonBody,
+    Operation("get", "/lessons/{lesson}", "One lesson", None, 200, bodies.LessonBody,
               ("bad_key", "no_such_lesson")),
-    Operation("post", "/lessons/{lesson}/end", "End a lesson for everybody", None, 200, rest.LessonBody,
+    Operation("post", "/lessons/{lesson}/end", "End a lesson for everybody", None, 200, bodies.LessonBody,
               ("bad_key", "no_such_lesson", "lesson_ended")),
     Operation("post", "/lessons/{lesson}/tokens", "Issue a token; the lesson need not exist yet",
-              rest.NewToken, 201, rest.TokenBody, ("bad_key", "no_such_lesson", "unprocessable")),
+              bodies.NewToken, 201, bodies.TokenBody, ("bad_key", "no_such_lesson", "unprocessable")),
     Operation("get", "/lessons/{lesson}/participants", "Who is and was in a lesson", None, 200,
-              rest.ParticipantList, ("bad_key", "no_such_lesson")),
+              bodies.ParticipantList, ("bad_key", "no_such_lesson")),
     Operation("delete", "/people/{participant}", "Erase a person's name and answers", None, 204, None,
               ("bad_key",)),
 )  # fmt: skip
@@ -63,7 +63,7 @@ def describe() -> dict[str, Any]:
     )
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(rest.PREFIX + operation.path, {})[operation.method] = _operation(operation)
+        paths.setdefault(bodies.PREFIX + operation.path, {})[operation.method] = _operation(operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -128,9 +128,9 @@ code{{white-space:nowrap}}</style>
 <h1>Kelian 课联: REST API</h1>
 <p>For a school's own system. Every request carries an API key and its secret:
 <code>Authorization: Bearer KEY:SECRET</code>, or HTTP Basic. Machines read
-<a href="{rest.PREFIX}/openapi.json">openapi.json</a>.</p>
+<a href="{bodies.PREFIX}/openapi.json">openapi.json</a>.</p>
 <pre>curl -H "Authorization: Bearer $KEY:$SECRET" -H "Content-Type: application/json" \\
-  -d '{{"role": "lecturer", "name": "王老师"}}' https://HOST{rest.PREFIX}/lessons/math-7/tokens</pre>
+  -d '{{"role": "lecturer", "name": "王老师"}}' https://HOST{bodies.PREFIX}/lessons/math-7/tokens</pre>
 <h2>Requests</h2><table>{rows}</table><h2>Bodies</h2>{schemas}</html>"""
 
 
@@ -138,7 +138,7 @@ def _row(it: Operation) -> str:
     body = f"<br>takes {_link(it.body)}" if it.body else ""
     answer = f"<br>gives {it.status} {_link(it.answer)}" if it.answer else ""
     codes = ", ".join(f"<code>{code}</code>" for code in it.refusals)
-    where = html.escape(rest.PREFIX + it.path)
+    where = html.escape(bodies.PREFIX + it.path)
     return (
         f"<tr><td><code>{it.method.upper()} {where}</code><td>{html.escape(it.summary)}{body}{answer}"
         f"<br>refuses with {codes}</tr>"
