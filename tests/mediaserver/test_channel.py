@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -103,6 +104,28 @@ def test_messages_before_a_bad_frame_are_given() -> None:
     assert next(frames) == CloseSession(session="a")
     with pytest.raises(FrameError):
         next(frames)
+
+
+def test_the_documented_example_is_of_this_vocabulary() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "channel.md").read_text()
+    lines = document.split("```")[1].strip().splitlines()
+    assert len(lines) > 10
+    for line in lines:
+        way, text = line[0], line[2:].encode()
+        message = msgspec.json.decode(text, type=ToNode if way == ">" else FromNode)
+        frames = to_node_frames() if way == ">" else from_node_frames()
+        assert list(frames.feed(encode(message))) == [message]
+        assert msgspec.json.decode(msgspec.json.encode(message)) == {
+            **msgspec.json.decode(msgspec.json.encode(message)),
+            **{key: value for key, value in msgspec.json.decode(text).items() if key != "version"},
+        }, "the example has no field that the message lacks"
+
+
+def test_every_message_is_documented() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "channel.md").read_text()
+    for union in (ToNode, FromNode):
+        for message in get_args(union):
+            assert f"| `{message.__struct_config__.tag}` |" in document
 
 
 def test_addresses() -> None:
