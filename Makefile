@@ -1,14 +1,11 @@
 # make run    sets everything up and starts a demo lesson; a second run starts in seconds
 # make test   sets everything up and passes every test
 # make check  linters and type checkers only
-# make bench  the benchmarks (benchmarks/README.md)
 
 PYTHON ?= python3
 VENV   := .venv
-PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 ENGINE := mediaserver/engine
 WEB    := clients/web
-PACKAGES := signaling mediaserver recorder edge clients
 
 export PYO3_PYTHON := $(CURDIR)/$(VENV)/bin/python
 
@@ -16,7 +13,7 @@ ENGINE_SOURCES := $(ENGINE)/Cargo.toml $(ENGINE)/Cargo.lock $(shell find $(ENGIN
 WEB_SOURCES    := $(wildcard $(WEB)/*.json $(WEB)/*.ts $(WEB)/*.js $(WEB)/index.html) \
                   $(shell find $(WEB)/src $(WEB)/public -type f 2> /dev/null)
 
-.PHONY: run test check bench setup tools clean
+.PHONY: run test check setup tools clean
 
 run: setup
 	@$(VENV)/bin/kelian demo $(ARGS)
@@ -32,30 +29,27 @@ check: setup
 	cd $(ENGINE) && cargo clippy --all-targets --quiet -- -D warnings
 	cd $(WEB) && npm run check
 
-setup: tools .stamps/python .stamps/web
+setup: tools .stamps/python $(WEB)/dist/index.html
 
 # Asked for each time, because it costs nothing and what is missing should be one line.
 tools:
 	@PYTHON=$(PYTHON) deploy/tools.sh
 
 # Python packages and the engine, which maturin builds. Python sources need no new install.
-.stamps/python: pyproject.toml $(ENGINE_SOURCES) | tools .stamps/venv
+.stamps/python: pyproject.toml $(ENGINE_SOURCES) $(VENV)/pyvenv.cfg | tools
 	@echo "课联 | Kelian: 安装 Python 包并编译引擎（首次约几分钟） | installing packages, building the engine (minutes, once)"
-	@$(PIP) install --editable '.[dev]'
-	@touch $@
+	@$(VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[dev]'
+	@mkdir -p .stamps && touch $@
 
-.stamps/venv: | tools
-	@mkdir -p .stamps
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@touch $@
+$(VENV)/pyvenv.cfg: | tools
+	@$(PYTHON) -m venv $(VENV)
 
-.stamps/npm: $(WEB)/package-lock.json | tools
-	@mkdir -p .stamps
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | tools
 	@echo "课联 | Kelian: 安装网页依赖 | installing what the pages need"
 	@cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.stamps/web: $(WEB_SOURCES) .stamps/npm
+$(WEB)/dist/index.html: $(WEB_SOURCES) $(WEB)/node_modules/.package-lock.json
 	@echo "课联 | Kelian: 编译网页 | building the pages"
 	@cd $(WEB) && npm run --silent build -- --logLevel warn
 	@touch $@
