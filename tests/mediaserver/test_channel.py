@@ -115,10 +115,9 @@ def test_the_documented_example_is_of_this_vocabulary() -> None:
         message = msgspec.json.decode(text, type=ToNode if way == ">" else FromNode)
         frames = to_node_frames() if way == ">" else from_node_frames()
         assert list(frames.feed(encode(message))) == [message]
-        assert msgspec.json.decode(msgspec.json.encode(message)) == {
-            **msgspec.json.decode(msgspec.json.encode(message)),
-            **{key: value for key, value in msgspec.json.decode(text).items() if key != "version"},
-        }, "the example has no field that the message lacks"
+        given, known = msgspec.json.decode(text), msgspec.json.decode(msgspec.json.encode(message))
+        given.pop("version", None)  # left out when it is the only one there is
+        assert given == {key: known.get(key) for key in given}, "a field that the message lacks"
 
 
 def test_every_message_is_documented() -> None:
