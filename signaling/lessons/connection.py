@@ -27,6 +27,7 @@ class Wire(Protocol):
 
     def write(self, data: bytes, /) -> None: ...
     def get_write_buffer_size(self) -> int: ...
+    def is_closing(self) -> bool: ...
 
 
 class Connection:
@@ -63,7 +64,7 @@ class Connection:
 
     @property
     def queued_bytes(self) -> int:
-        return self._wire.get_write_buffer_size()
+        return 0 if self._wire.is_closing() else self._wire.get_write_buffer_size()
 
     def send(self, reply: AnyReply) -> None:
         self._meters.encoded_frames += 1
@@ -71,12 +72,12 @@ class Connection:
 
     def send_frame(self, frame: bytes) -> None:
         """Sends what was encoded for many."""
-        if self.closing:
+        if self.closing or self._wire.is_closing():
             return
         self._wire.write(frame)
         self._meters.sent_bytes += len(frame)
         self._meters.sent_frames += 1
-        if self._wire.get_write_buffer_size() > self.limits.queue_bytes:
+        if self.queued_bytes > self.limits.queue_bytes:
             self.goodbye("slow_client", reconnect=True, close_code=TRY_AGAIN)
 
     def ack(self, req: int, position: int = 0) -> None:
@@ -99,7 +100,8 @@ class Connection:
         if self.closing:
             return
         self._meters.goodbyes[code] += 1
-        zh, en = errors.sentence(code)
-        self._wire.write(self.encoding.frame(Goodbye(code=code, zh=zh, en=en, reconnect=reconnect)))
         self.closing = True
+        if not self._wire.is_closing():
+            zh, en = errors.sentence(code)
+            self._wire.write(self.encoding.frame(Goodbye(code=code, zh=zh, en=en, reconnect=reconnect)))
         self._hang_up(close_code)
