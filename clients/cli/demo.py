@@ -27,7 +27,7 @@ class Visit(NamedTuple):
     bots: Command
 
 
-def arrange(configuration: Configuration, students: int) -> Visit:
+def arrange(configuration: Configuration, own: str, students: int) -> Visit:
     """Signs the tokens. Raises Problem."""
 
     def token(role: Role, name: str, participant: str) -> str:
@@ -36,9 +36,6 @@ def arrange(configuration: Configuration, students: int) -> Visit:
             lesson=LESSON, role=role, name=name, ttl_s=VISIT_S, participant=participant,
         )  # fmt: skip
 
-    secure = configuration.tls != "off"
-    host, port = configuration.http_host, configuration.http_port
-    own = links.for_people(host, port, secure=secure, addresses=[])[0]
     names = [STUDENTS[place % len(STUDENTS)] for place in range(students)]
     cast = bots.Cast(
         url=own,

@@ -30,9 +30,7 @@ def cli() -> None:
 def serve_command(**flags: Any) -> None:
     """启动服务器 | Start the server: signaling and the media node, and keep them up."""
     settings = configuration.load(flags, os.environ)
-    commands = serve.prepare(settings)
-    click.echo(listening(settings))
-    serve.run(commands)
+    serve.run(serve.prepare(settings), own_url(settings), listening(settings))
 
 
 @cli.command("demo")
@@ -42,11 +40,12 @@ def serve_command(**flags: Any) -> None:
 )
 def demo_command(students: int, **flags: Any) -> None:
     """启动服务器和演示课 | Start the server with a lesson that plays itself; prints links for visitors."""
-    settings = configuration.load(flags, os.environ)
+    # Visitors are to see the links, not the log, unless they ask for it.
+    quiet = {"KELIAN_LOG_LEVEL": "warning"}
+    settings = configuration.load(flags, quiet | dict(os.environ))
     commands = serve.prepare(settings)
-    visit = demo.arrange(settings, students)
-    click.echo(visit.banner)
-    serve.run([*commands, visit.bots])
+    visit = demo.arrange(settings, own_url(settings), students)
+    serve.run([*commands, visit.bots], own_url(settings), visit.banner)
 
 
 @cli.command("token")
@@ -108,6 +107,11 @@ def watch_command(
 
 
 cli.add_command(lessons.lesson_group)
+
+
+def own_url(settings: configuration.Configuration) -> str:
+    secure = settings.tls != "off"
+    return links.for_people(settings.http_host, settings.http_port, secure=secure, addresses=[])[0]
 
 
 def listening(settings: configuration.Configuration) -> str:

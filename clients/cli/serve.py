@@ -1,6 +1,7 @@
 """What `kelian serve` starts: the media node and signaling, each a process of its own."""
 
 import asyncio
+import contextlib
 import datetime
 import json
 import os
@@ -10,6 +11,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import aiohttp
+import click
 
 from clients.cli import certificate, ports
 from clients.cli.configuration import Configuration
@@ -44,9 +48,29 @@ def prepare(configuration: Configuration) -> list[Command]:
     ]
 
 
-def run(commands: Sequence[Command]) -> None:
-    """Until it is told to stop. Raises Problem."""
-    asyncio.run(Supervisor(commands).run())
+def run(commands: Sequence[Command], url: str, greeting: str) -> None:
+    """Until it is told to stop; the greeting is printed once the server at `url` is ready. Raises Problem."""
+
+    async def supervise() -> None:
+        greeter = asyncio.create_task(_greet(url, greeting))
+        try:
+            await Supervisor(commands).run()
+        finally:
+            greeter.cancel()
+
+    asyncio.run(supervise())
+
+
+async def _greet(url: str, greeting: str) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        while True:
+            # Its own server, whose certificate names the school's domain perhaps, and not this address.
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with session.get(f"{url}/readyz", ssl=False) as response:
+                    if response.status == 200:
+                        break
+            await asyncio.sleep(0.1)
+    click.echo(greeting)
 
 
 def media_argv(configuration: Configuration, channel: str) -> list[str]:
@@ -55,6 +79,7 @@ def media_argv(configuration: Configuration, channel: str) -> list[str]:
     argv += ["--bind", f"0.0.0.0:{port}"]
     if has_ipv6():
         argv += ["--bind", f"[::]:{port}"]
+    argv += ["--log-level", configuration.log_level]
     for address in configuration.announce:
         argv += ["--announce", address]
     return argv

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from clients.cli import bots, demo, links, serve
 from clients.cli.configuration import Configuration
 from clients.cli.errors import BAD_CONFIGURATION, PORT_TAKEN, Problem
-from clients.cli.main import cli
+from clients.cli.main import cli, own_url
 from signaling.auth import keys, tokens
 from signaling.config import Settings, parse_settings
 
@@ -70,7 +70,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 
 def test_the_demo_prints_links_whose_tokens_hold(tmp_path: Path) -> None:
     configuration = Configuration(data=str(tmp_path), http="127.0.0.1:7999")
-    visit = demo.arrange(configuration, students=3)
+    visit = demo.arrange(configuration, own_url(configuration), students=3)
     found = [line.strip() for line in visit.banner.splitlines() if "/#/join/" in line]
     secrets = keys.load(tmp_path / "keys.toml")
     roles = []
