@@ -1,0 +1,129 @@
+//! The I/O shell: UDP sockets, one packet thread that owns the core, and two queues to Python.
+//!
+//! Calls from outside are queued and wake the thread; events are collected and wake whoever
+//! watches [`Shell::event_fd`]. The thread knows nothing of Python and never waits for it.
+
+mod events;
+mod socket;
+mod thread;
+mod wake;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::core::{Command, Event, TransportStats};
+use events::Events;
+use socket::Socket;
+use wake::Wake;
+
+/// How long a question to the packet thread may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What is queued to the packet thread.
+enum Message {
+    Command(Command),
+    Stats(Sender<Vec<(&'static str, u64)>>),
+    TransportStats(u64, Sender<Option<TransportStats>>),
+    Stop,
+}
+
+/// One node's packet path.
+pub struct Shell {
+    port: u16,
+    events: Arc<Events>,
+    wake: Arc<Wake>,
+    messages: Sender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Shell {
+    /// Binds all addresses and starts the packet thread. Port 0 in the first address picks a
+    /// free port, which is used wherever port 0 is given.
+    pub fn start(bind: &[SocketAddr]) -> io::Result<Self> {
+        let sockets = bind_all(bind)?;
+        let port = sockets[0].port()?;
+        let events = Arc::new(Events::new()?);
+        let wake = Arc::new(Wake::new()?);
+        let (messages, inbox) = mpsc::channel();
+        let thread = thread::spawn(sockets, inbox, Arc::clone(&wake), Arc::clone(&events))?;
+        Ok(Self { port, events, wake, messages, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Readable while events wait.
+    pub fn event_fd(&self) -> RawFd {
+        self.events.fd()
+    }
+
+    pub fn take_events(&self) -> Vec<Event> {
+        let (events, was_full) = self.events.take();
+        if was_full {
+            self.wake.signal(); // the core holds back more
+        }
+        events
+    }
+
+    /// Queues a command; after `close` it does nothing.
+    pub fn command(&self, command: Command) {
+        self.send(Message::Command(command));
+    }
+
+    /// Every counter; empty after `close`. Waits for the packet thread, some microseconds.
+    pub fn stats(&self) -> Vec<(&'static str, u64)> {
+        let (answer, answered) = mpsc::channel();
+        self.send(Message::Stats(answer));
+        answered.recv_timeout(ANSWER_TIMEOUT).unwrap_or_default()
+    }
+
+    /// `None` for a transport that does not exist, and after `close`.
+    pub fn transport_stats(&self, transport: u64) -> Option<TransportStats> {
+        let (answer, answered) = mpsc::channel();
+        self.send(Message::TransportStats(transport, answer));
+        answered.recv_timeout(ANSWER_TIMEOUT).unwrap_or_default()
+    }
+
+    /// Stops the thread and closes the sockets; a second call does nothing.
+    pub fn close(&self) {
+        let thread = self.thread.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(thread) = thread {
+            self.send(Message::Stop);
+            // A panic there has ended the process already.
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, message: Message) {
+        if self.messages.send(message).is_ok() {
+            self.wake.signal();
+        }
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<Socket>> {
+    let mut sockets: Vec<Socket> = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let mut address = *address;
+        if let (0, Some(first)) = (address.port(), sockets.first()) {
+            address.set_port(first.port()?);
+        }
+        sockets.push(Socket::bind(address)?);
+    }
+    if sockets.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to bind"));
+    }
+    Ok(sockets)
+}
