@@ -1,0 +1,180 @@
+//! One peer: its way, its keys, and what belongs to all its streams together.
+
+use std::time::Instant;
+
+use super::clock::SenderClock;
+use super::demux::Streams;
+use super::door::IceCredentials;
+use super::ice::IceAgent;
+use super::output::{Output, PathKey};
+use super::parameters::Extension;
+use super::slot::{Slot, Times};
+use super::stats::Stats;
+use super::twcc::Recorder;
+use crate::wire::srtp;
+
+/// Retransmissions that a peer may ask for at once, and more with each packet sent and second.
+const MAX_ALLOWANCE: f32 = 500.0;
+const ALLOWANCE_PER_PACKET: f32 = 0.5;
+const ALLOWANCE_PER_SECOND: f32 = 50.0;
+/// DTLS datagrams that wait for the first valid check.
+const MAX_WAITING: usize = 16;
+
+pub struct Transport {
+    pub id: u64,
+    pub ice: IceAgent,
+    pub inbound: Option<srtp::Receiver>,
+    pub outbound: Option<srtp::Sender>,
+    /// Counts all RTCP packets, whatever the keys.
+    rtcp_index: u32,
+    /// Of our feedback.
+    pub ssrc: u32,
+    /// Places of its producers and slots.
+    pub producers: Vec<usize>,
+    pub slots: Vec<usize>,
+    pub streams: Streams,
+    /// What arrived, for the peer's congestion control.
+    pub arrivals: Recorder,
+    /// The peer's clock.
+    pub clock: SenderClock,
+    /// When the next receiver report is due.
+    pub report_due: Instant,
+    path_key: PathKey,
+    /// The next transport-wide sequence number.
+    twcc_next: u64,
+    waiting_dtls: Vec<Vec<u8>>,
+    allowance: f32,
+    allowed_at: Instant,
+    pub rtt_ms: Option<u32>,
+    pub packets_received: u64,
+    pub bytes_received: u64,
+    pub packets_sent: u64,
+    pub bytes_sent: u64,
+    pub twcc_arrived: u64,
+    pub twcc_lost: u64,
+    pub remb_bps: u64,
+}
+
+impl Transport {
+    pub fn new(now: Instant, id: u64, credentials: &IceCredentials, ssrc: u32) -> Self {
+        Self {
+            id,
+            ice: IceAgent::new(now, credentials),
+            inbound: None,
+            outbound: None,
+            rtcp_index: 0,
+            ssrc,
+            producers: Vec::new(),
+            slots: Vec::new(),
+            streams: Streams::default(),
+            arrivals: Recorder::default(),
+            clock: SenderClock::default(),
+            report_due: now,
+            path_key: PathKey::NONE,
+            twcc_next: 1,
+            waiting_dtls: Vec::new(),
+            allowance: MAX_ALLOWANCE,
+            allowed_at: now,
+            rtt_ms: None,
+            packets_received: 0,
+            bytes_received: 0,
+            packets_sent: 0,
+            bytes_sent: 0,
+            twcc_arrived: 0,
+            twcc_lost: 0,
+            remb_bps: 0,
+        }
+    }
+
+    /// Whether media can be sent: there are keys, and a nominated pair that is alive.
+    pub fn is_ready(&self) -> bool {
+        self.outbound.is_some() && self.ice.may_send() && self.ice.selected().is_some()
+    }
+
+    /// The way has changed.
+    pub fn moved(&mut self) {
+        self.path_key = PathKey::NONE;
+    }
+
+    /// Sends a DTLS datagram, or keeps it until the peer's address is known.
+    pub fn send_dtls(&mut self, output: &mut Output, stats: &mut Stats, datagram: Vec<u8>) {
+        let Some(&path) = self.ice.reachable() else {
+            if self.waiting_dtls.len() < MAX_WAITING {
+                self.waiting_dtls.push(datagram);
+            }
+            return;
+        };
+        let start = output.bytes.len();
+        output.bytes.extend_from_slice(&datagram);
+        stats.bytes_sent += datagram.len() as u64;
+        output.commit(start, &path, &mut { PathKey::NONE });
+    }
+
+    /// Sends the DTLS datagrams that wait, once there is an address.
+    pub fn flush_dtls(&mut self, output: &mut Output, stats: &mut Stats) {
+        for datagram in std::mem::take(&mut self.waiting_dtls) {
+            self.send_dtls(output, stats, datagram);
+        }
+    }
+
+    /// Encrypts the RTP packet that lies in the arena from `start` on, and sends it.
+    pub fn send_rtp(&mut self, output: &mut Output, stats: &mut Stats, start: usize, header_len: usize, index: u64) {
+        let (Some(keys), Some(path)) = (&self.outbound, self.ice.selected()) else {
+            output.bytes.truncate(start);
+            return;
+        };
+        keys.protect_rtp(&mut output.bytes, start, header_len, index);
+        output.commit(start, path, &mut self.path_key);
+        let len = (output.bytes.len() - start) as u64;
+        self.packets_sent += 1;
+        self.bytes_sent += len;
+        self.allowance = (self.allowance + ALLOWANCE_PER_PACKET).min(MAX_ALLOWANCE);
+        stats.rtp_sent += 1;
+        stats.bytes_sent += len;
+    }
+
+    /// Encrypts the RTCP compound that lies in the arena from `start` on, and sends it.
+    pub fn send_rtcp(&mut self, output: &mut Output, stats: &mut Stats, start: usize) {
+        let (Some(keys), Some(path), true) = (&self.outbound, self.ice.selected(), self.ice.may_send()) else {
+            output.bytes.truncate(start);
+            return;
+        };
+        self.rtcp_index += 1;
+        keys.protect_rtcp(&mut output.bytes, start, self.rtcp_index);
+        output.commit(start, path, &mut self.path_key);
+        let len = (output.bytes.len() - start) as u64;
+        self.packets_sent += 1;
+        self.bytes_sent += len;
+        stats.rtcp_sent += 1;
+        stats.bytes_sent += len;
+    }
+
+    /// The extensions of the next packet of a slot that say when it is sent, or its place.
+    pub fn times(&mut self, slot: &Slot, ntp: u64) -> Times {
+        let mut times = Times::default();
+        if !slot.may_vary() {
+            return times;
+        }
+        if slot.parameters.extensions.get(Extension::Twcc).is_some() {
+            times.twcc = Some((self.twcc_next as u16).to_be_bytes());
+            self.twcc_next += 1;
+        } else if slot.parameters.extensions.get(Extension::AbsSendTime).is_some() {
+            // 24 bits: 6.18 fixed point seconds.
+            let [.., a, b, c] = (ntp >> 14).to_be_bytes();
+            times.abs_send_time = Some([a, b, c]);
+        }
+        times
+    }
+
+    /// Whether the peer may have one more retransmission: more than it can lose is an attack.
+    pub fn may_retransmit(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.allowed_at).as_secs_f32();
+        self.allowed_at = now;
+        self.allowance = (self.allowance + elapsed * ALLOWANCE_PER_SECOND).min(MAX_ALLOWANCE);
+        let may = self.allowance >= 1.0;
+        if may {
+            self.allowance -= 1.0;
+        }
+        may
+    }
+}
