@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mediaserver.sdp.codecs import (
+    CLOCK_RATES,
     FEEDBACK,
-    OPUS_CLOCK_RATE,
-    VIDEO_CLOCK_RATE,
     Choice,
     choose_audio,
     choose_video,
@@ -206,60 +205,69 @@ def _bundled(offer: Description, parts: Sequence[_Part]) -> list[_Part]:
 def _agree(
     part: _Part, offer: Description, terms: Terms, new_ssrc: Callable[[], int], previous: Negotiated | None
 ) -> None:
-    """Makes the producer or the slot of a section that was taken."""
+    """Settles a section that was taken, and makes its slot or its producer.
+
+    What may not be used is answered inactive, but in full: Chromium would lose the rid extension
+    and then could not make its next offer.
+    """
     choice, label, section = part.choice, part.label, part.section
     assert choice is not None
-    if label is None or (not label.is_slot and label.name not in terms.sources):
-        return  # answered inactive
     kind: Kind = "audio" if section.kind == "audio" else "video"
-    clock_rate = OPUS_CLOCK_RATE if kind == "audio" else VIDEO_CLOCK_RATE
     offered = (*section.extensions, *offer.extensions)
-    if label.is_slot:
-        part.extensions = agree_extensions(
-            offered, kind, to_client=True, allow_mixed=section.extmap_allow_mixed
-        )
-        choice.feedback.discard("transport-cc")
-        earlier = next((slot for slot in previous.slots if slot.mid == part.mid), None) if previous else None
-        with_rtx = choice.rtx_payload_type is not None
-        part.slot = Slot(
-            name=label.name,
-            mid=part.mid,
-            kind=kind,
-            codec=choice.name,
-            clock_rate=clock_rate,
-            payload_type=choice.payload_type,
-            rtx_payload_type=choice.rtx_payload_type,
-            ssrc=earlier.ssrc if earlier else new_ssrc(),
-            rtx_ssrc=(earlier.rtx_ssrc if earlier else new_ssrc()) if with_rtx else None,
-            cname=slot_stream(label.name),
-            extensions={agreed.name: agreed.id for agreed in part.extensions},
-            nack="nack" in choice.feedback,
-        )
-        return
-    layers = _layers(section, offered) if kind == "video" else []
+    is_slot = label is not None and label.is_slot
+    part.layers = [] if is_slot else _layers(section, offered)
     without = [] if "transport-cc" in choice.feedback else ["twcc"]
-    without += [] if layers else ["rid", "repaired_rid"]
-    part.layers = layers
+    without += [] if part.layers else ["rid", "repaired_rid"]
     part.extensions = agree_extensions(
-        offered, kind, to_client=False, allow_mixed=section.extmap_allow_mixed, without=without
+        offered, kind, to_client=is_slot, allow_mixed=section.extmap_allow_mixed, without=without
     )
-    extensions = {agreed.name: agreed.id for agreed in part.extensions}
-    if "twcc" not in extensions:
+    if not any(agreed.name == "twcc" for agreed in part.extensions):
         choice.feedback.discard("transport-cc")
-    ssrcs, rtx_ssrcs = _ssrcs(section)
-    part.producer = Producer(
-        use=label.name,
-        source=terms.sources[label.name],
+    if label is None:
+        return
+    if is_slot:
+        earlier = next((slot for slot in previous.slots if slot.mid == part.mid), None) if previous else None
+        part.slot = _slot(part, choice, kind, label.name, earlier, new_ssrc)
+    elif label.name in terms.sources:
+        part.producer = _producer(part, choice, kind, label.name, terms)
+
+
+def _slot(
+    part: _Part, choice: Choice, kind: Kind, name: str, earlier: Slot | None, new_ssrc: Callable[[], int]
+) -> Slot:
+    with_rtx = choice.rtx_payload_type is not None
+    return Slot(
+        name=name,
+        mid=part.mid,
+        kind=kind,
+        codec=choice.name,
+        clock_rate=CLOCK_RATES[kind],
+        payload_type=choice.payload_type,
+        rtx_payload_type=choice.rtx_payload_type,
+        ssrc=earlier.ssrc if earlier else new_ssrc(),
+        rtx_ssrc=(earlier.rtx_ssrc if earlier else new_ssrc()) if with_rtx else None,
+        cname=slot_stream(name),
+        extensions={agreed.name: agreed.id for agreed in part.extensions},
+        nack="nack" in choice.feedback,
+    )
+
+
+def _producer(part: _Part, choice: Choice, kind: Kind, use: str, terms: Terms) -> Producer:
+    ssrcs, rtx_ssrcs = _ssrcs(part.section)
+    extensions = {agreed.name: agreed.id for agreed in part.extensions}
+    return Producer(
+        use=use,
+        source=terms.sources[use],
         group=terms.group,
         kind=kind,
         codec=choice.name,
-        clock_rate=clock_rate,
+        clock_rate=CLOCK_RATES[kind],
         mid=part.mid,
         payload_type=choice.payload_type,
         rtx_payload_type=choice.rtx_payload_type,
         ssrcs=ssrcs,
         rtx_ssrcs=rtx_ssrcs if choice.rtx_payload_type is not None else {},
-        rids=layers,
+        rids=part.layers,
         extensions=extensions,
         nack="nack" in choice.feedback,
         pli="nack pli" in choice.feedback,

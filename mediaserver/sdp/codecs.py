@@ -1,13 +1,13 @@
 """Which payload type carries a section: the lesson's video codec with its RTX, or Opus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mediaserver.sdp.description import Codec, Section
+from mediaserver.sdp.parameters import Kind
 
-VIDEO_CLOCK_RATE = 90000
-OPUS_CLOCK_RATE = 48000
+CLOCK_RATES: Mapping[Kind, int] = {"audio": 48000, "video": 90000}  # Hz
 FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
 _DEFAULT_PROFILE = "42000a"  # RFC 6184, 8.1: what is meant without profile-level-id
 
@@ -38,7 +38,7 @@ def choose_video(section: Section, codec: Literal["h264", "vp8"]) -> Choice | No
 
 def choose_audio(section: Section) -> Choice | None:
     for codec in section.codecs:
-        if codec.name == "opus" and codec.clock_rate == OPUS_CLOCK_RATE:
+        if codec.name == "opus" and codec.clock_rate == CLOCK_RATES["audio"]:
             return Choice(
                 name="opus",
                 payload_type=codec.payload_type,

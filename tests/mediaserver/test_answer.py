@@ -152,6 +152,9 @@ def test_who_may_send_nothing_is_answered_inactive_where_it_offers_to() -> None:
     negotiated = answer(read("chromium_student_h264"), Terms(codec="h264", labels=STUDENT))
     assert negotiated.producers == []
     assert directions(negotiated) == ["inactive"] * 3 + ["sendonly"] * 7
+    # Chromium could not offer again if the answer took the rid extension from its three layers.
+    assert "sdes:rtp-stream-id" in negotiated.answer
+    assert "a=simulcast:recv q;h;f" in negotiated.answer
 
 
 def test_chromium_student_in_a_vp8_lesson() -> None:
