@@ -10,6 +10,7 @@ import logging
 import os
 import time
 
+import aiohttp
 import msgspec
 from aiortc.mediastreams import MediaStreamTrack
 
@@ -25,15 +26,19 @@ HAND_AGAIN_S = 20.0
 QUIZ_EVERY_S = 90.0
 QUIZ_OPEN_S = 30.0
 START_TRIES = 100
+NEXT_LESSON_S = 3.0
 QUESTION, OPTIONS, RIGHT = "一架 5 米长的梯子，下端离墙 3 米，上端离地多高？", ("3 米", "4 米", "5 米"), 1
 
 _log = logging.getLogger("bots")
 
 
 class Cast(msgspec.Struct, frozen=True):
-    """Who plays: names and tokens."""
+    """Who plays in which lesson: names and tokens, and the API key that makes lessons."""
 
     url: str
+    lesson: str
+    title: str
+    key: tuple[str, str]
     lecturer: tuple[str, str]
     students: list[tuple[str, str]]
 
@@ -148,18 +153,29 @@ class Student:
 
 
 async def play(cast: Cast) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_lecture(cast))
-        for place, (name, token) in enumerate(cast.students):
-            group.create_task(_learn(cast, name, token, place))
+    """For ever: when somebody ends the lesson, the next one begins."""
+    while True:
+        await _server_up(cast.url)
+        await _make_lesson(cast)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_lecture(cast))
+                for place, (name, token) in enumerate(cast.students):
+                    group.create_task(_learn(cast, name, token, place))
+        except* (kelian.Dismissed, kelian.Refused) as errors:
+            _log.info("the lesson is over: %s", errors.exceptions[0])
+            await asyncio.sleep(NEXT_LESSON_S)
 
 
 async def _lecture(cast: Cast) -> None:
     name, token = cast.lecturer
-    await _server_up(cast.url)
     async with kelian.join(cast.url, token, verify_tls=False) as lesson:
-        _log.info("%s lectures", name)
         await Lecturer(lesson, name).play()
+
+
+async def _learn(cast: Cast, name: str, token: str, place: int) -> None:
+    async with kelian.join(cast.url, token, verify_tls=False) as lesson:
+        await Student(lesson, name, place).play()
 
 
 async def _server_up(url: str) -> None:
@@ -172,10 +188,13 @@ async def _server_up(url: str) -> None:
             await asyncio.sleep(0.3)
 
 
-async def _learn(cast: Cast, name: str, token: str, place: int) -> None:
-    await _server_up(cast.url)
-    async with kelian.join(cast.url, token, verify_tls=False) as lesson:
-        await Student(lesson, name, place).play()
+async def _make_lesson(cast: Cast) -> None:
+    """A lesson under this id, with a title; one that is open already goes on."""
+    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(*cast.key)) as session:
+        body = {"id": cast.lesson, "title": cast.title}
+        async with session.post(f"{cast.url}/api/v1/lessons", json=body, ssl=False) as response:
+            if response.status not in (201, 409):
+                _log.warning("cannot make the lesson: %s", await response.text())
 
 
 def main() -> None:

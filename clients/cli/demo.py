@@ -11,6 +11,7 @@ from clients.cli.supervisor import Command
 from signaling.log.events import Role
 
 LESSON = "demo"
+TITLE = "勾股定理（演示课）"
 LECTURER = "王老师"
 STUDENTS = ("小明", "小红", "小刚", "小丽", "小华", "小芳")
 VISITORS: tuple[tuple[Role, str, str], ...] = (
@@ -39,6 +40,9 @@ def arrange(configuration: Configuration, own: str, students: int) -> Visit:
     names = [STUDENTS[place % len(STUDENTS)] for place in range(students)]
     cast = bots.Cast(
         url=own,
+        lesson=LESSON,
+        title=TITLE,
+        key=next(iter(tokens.server_keys(configuration.keys_file).items())),
         lecturer=(LECTURER, token("lecturer", LECTURER, "bot-lecturer")),
         students=[
             (name, token("student", name, f"bot-student-{place}"))

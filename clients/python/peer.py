@@ -67,15 +67,14 @@ class Media:
         if use not in self._feeds:
             raise KelianError("may_not_send", f"这个角色不能发送 {use}", f"this role may not send {use}")
         self._feeds[use].give(track)
-        if self.session is not None:
-            await self._line.tell_published(self.session, use, True)
+        await self._tell(use, True)
 
     async def unpublish(self, use: Use) -> MediaStreamTrack | None:
         """Stops sending in this use; returns the track that was sent, which goes on existing."""
         track = self._feeds[use].track
         self._feeds[use].give(None)
-        if self.session is not None and track is not None:
-            await self._line.tell_published(self.session, use, False)
+        if track is not None:
+            await self._tell(use, False)
         return track
 
     def lost(self) -> None:
@@ -159,8 +158,8 @@ class Media:
                 try:
                     await self._offer()
                     for use, feed in self._feeds.items():
-                        if feed.track is not None and self.session is not None:
-                            await self._line.tell_published(self.session, use, True)
+                        if feed.track is not None:
+                            await self._tell(use, True)
                     break
                 except (KelianError, ConnectionError, TimeoutError) as error:
                     wait_s = backoff.down(time.monotonic())
@@ -182,16 +181,26 @@ class Media:
             with contextlib.suppress(ConnectionError):
                 await peer.close()
 
+    async def _tell(self, use: Use, on: bool) -> None:
+        """Says that media begin or end. Of a session that is lost meanwhile, the next one tells."""
+        session = self.session
+        if session is None:
+            return
+        try:
+            await self._line.tell_published(session, use, on)
+        except Refused:
+            if self.session == session:
+                raise
+
     def _ended(self, use: Use) -> None:
         """A track ended by itself, as a file does: the server is told."""
-        if self.session is not None:
-            task = asyncio.create_task(self._tell_ended(self.session, use))
-            self._tellers.add(task)
-            task.add_done_callback(self._tellers.discard)
+        task = asyncio.create_task(self._tell_ended(use))
+        self._tellers.add(task)
+        task.add_done_callback(self._tellers.discard)
 
-    async def _tell_ended(self, session: str, use: Use) -> None:
+    async def _tell_ended(self, use: Use) -> None:
         with contextlib.suppress(KelianError):
-            await self._line.tell_published(session, use, False)
+            await self._tell(use, False)
 
 
 def _preferences(kind: str, codec: Codec) -> list[RTCRtpCodecCapability]:
