@@ -25,7 +25,7 @@ from clients.python.connection import OPEN_S, Connection, VerifyTls, connect
 from clients.python.errors import ConnectionLost, Dismissed, KelianError, Refused, left, line_lost
 from clients.python.peer import Media
 from clients.python.slots import Slot
-from signaling.log.events import Role, Use
+from signaling.log.events import Codec, Role, Use
 from signaling.log.view import fold_view
 from signaling.protocol import VERSION, replies
 from signaling.protocol.replies import AnyReply, LogEvent, Person
@@ -118,6 +118,12 @@ class Lesson(Commands):
     @property
     def id(self) -> str:
         return self.welcome.lesson.id
+
+    @property
+    def codec(self) -> Codec:
+        """The lesson's one video codec, as it is now."""
+        codec: Codec = self.state["codec"]
+        return codec
 
     @property
     def connected(self) -> bool:

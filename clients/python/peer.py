@@ -31,6 +31,8 @@ class Line(Protocol):
 
     @property
     def welcome(self) -> Welcome: ...
+    @property
+    def codec(self) -> Codec: ...
     async def offer(self, sdp: str, labels: dict[str, str]) -> Answer: ...
     async def tell_published(self, session: str, use: Use, on: bool) -> None: ...
     async def close_session(self, session: str) -> None: ...
@@ -98,7 +100,7 @@ class Media:
         self._lost.clear()
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._peer = peer
-        codec = self._line.welcome.lesson.codec
+        codec = self._line.codec
         names: list[str] = [*self._feeds, *self.slots]
         for use, feed in self._feeds.items():
             transceiver = peer.addTransceiver(Outlet(_KINDS[use], feed), direction="sendonly")
@@ -112,7 +114,7 @@ class Media:
             pairs = list(zip(transceivers, names, strict=True))
             labels = {str(transceiver.mid): name for transceiver, name in pairs}
             answer = await self._line.offer(peer.localDescription.sdp, labels)
-            await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
+            await peer.setRemoteDescription(RTCSessionDescription(for_aiortc(answer.sdp), "answer"))
             for transceiver, name in pairs:
                 if name in self.slots and transceiver.receiver.track is not None:
                     self.slots[name].bind(transceiver)
@@ -201,6 +203,21 @@ class Media:
     async def _tell_ended(self, use: Use) -> None:
         with contextlib.suppress(KelianError):
             await self._tell(use, False)
+
+
+def for_aiortc(answer: str) -> str:
+    """The answer with its candidates in every section.
+
+    They stand in the first bundled section (RFC 9143, 7.3.1); aiortc looks in the last one only.
+    """
+    head, *sections = answer.split("\r\nm=")
+    lines = [line for section in sections for line in section.split("\r\n")]
+    candidates = [line for line in lines if line.startswith(("a=candidate:", "a=end-of-candidates"))]
+    whole = [
+        section if "\r\na=candidate:" in section else "\r\n".join([section.rstrip("\r\n"), *candidates])
+        for section in sections
+    ]
+    return "\r\nm=".join([head, *(section.rstrip("\r\n") for section in whole)]) + "\r\n"
 
 
 def _preferences(kind: str, codec: Codec) -> list[RTCRtpCodecCapability]:
