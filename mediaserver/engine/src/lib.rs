@@ -4,6 +4,8 @@
 //! - `core`: transports, producers, slots. Sans-IO: bytes and an instant in, bytes and events out.
 //! - `shell`: sockets and the packet thread. `python`: the binding.
 
+pub mod core;
 mod python;
 mod python_sdp;
+pub mod shell;
 pub mod wire;

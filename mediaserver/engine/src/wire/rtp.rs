@@ -166,7 +166,7 @@ impl HeaderFields<'_> {
     pub fn write(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
         let csrcs = &self.csrcs[..self.csrcs.len().min(15)];
-        let extended = self.extensions.iter().any(|e| writable(e));
+        let extended = self.extensions.iter().any(writable);
         out.push(0x80 | (u8::from(extended) << 4) | csrcs.len() as u8);
         out.push((u8::from(self.marker) << 7) | (self.payload_type & 0x7f));
         out.extend_from_slice(&self.sequence.to_be_bytes());
@@ -195,7 +195,7 @@ impl HeaderFields<'_> {
             }
             out.extend_from_slice(value);
         }
-        while (out.len() - start) % 4 != 0 {
+        while !(out.len() - start).is_multiple_of(4) {
             out.push(0);
         }
         let words = ((out.len() - start) / 4) as u16;

@@ -86,9 +86,8 @@ fn nacks_pack_numbers_around_the_wrap() {
 
 #[test]
 fn remb_as_libwebrtc_sends_it() {
-    let out = [
-        0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 1, 0x0b, 0xff, 0xff, 0, 0, 0, 9,
-    ];
+    let out =
+        [0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 1, 0x0b, 0xff, 0xff, 0, 0, 0, 9];
     let Packet::Remb { sender: 1, bitrate_bps, ssrcs } = only(&out) else { panic!() };
     assert_eq!(bitrate_bps, 0x3_ffff << 2);
     assert_eq!(ssrcs.collect::<Vec<_>>(), [9]);

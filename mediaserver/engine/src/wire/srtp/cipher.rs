@@ -17,7 +17,7 @@ const RTCP_LABELS: [u8; 3] = [3, 4, 5];
 
 /// Session keys of one direction, for RTP or for RTCP.
 pub(super) enum Cipher {
-    Gcm { key: aead::LessSafeKey, salt: [u8; 12] },
+    Gcm { key: Box<aead::LessSafeKey>, salt: [u8; 12] },
     Cm { aes: Box<Aes128Enc>, salt: [u8; 14], mac: hmac::Key },
 }
 
@@ -65,14 +65,14 @@ impl Master {
 }
 
 fn keystream(aes: &Aes128Enc, iv: &[u8; 16], bytes: &mut [u8]) {
-    let core: CtrCore<_, ctr::flavors::Ctr128BE> = CtrCore::inner_iv_init(aes.clone(), iv.into());
+    let core: CtrCore<_, ctr::flavors::Ctr128BE> = CtrCore::inner_iv_init(aes, iv.into());
     Ctr128BE::from_core(core).apply_keystream(bytes);
 }
 
 impl Cipher {
     pub fn gcm(key: &[u8; 16], salt: [u8; 12]) -> Self {
         let key = aead::UnboundKey::new(&aead::AES_128_GCM, key).expect("16 bytes");
-        Self::Gcm { key: aead::LessSafeKey::new(key), salt }
+        Self::Gcm { key: Box::new(aead::LessSafeKey::new(key)), salt }
     }
 
     pub fn cm(key: &[u8; 16], salt: [u8; 14], auth: &[u8]) -> Self {

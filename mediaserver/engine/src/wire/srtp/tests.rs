@@ -52,10 +52,8 @@ fn rfc_3711_b2_key_stream() {
 
 #[test]
 fn rfc_3711_b3_key_derivation() {
-    let master = Master::new(
-        &array("E1F97A0D3E018BE0D64FA32C06DE4139"),
-        &bytes("0EC675AD498AFEEBB6960B3AABE6"),
-    );
+    let master =
+        Master::new(&array("E1F97A0D3E018BE0D64FA32C06DE4139"), &bytes("0EC675AD498AFEEBB6960B3AABE6"));
     assert_eq!(master.derive::<16>(0), array("C61E7A93744F39EE10734AFE3FF7A087"));
     assert_eq!(master.derive::<14>(2), array("30CBBC08863D8C85D49DB34A9AE1"));
     assert_eq!(master.derive::<20>(1), array("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"));
@@ -65,9 +63,8 @@ fn rfc_3711_b3_key_derivation() {
 fn aes_cm_packet_as_libsrtp_makes_it() {
     let keying = bytes("E1F97A0D3E018BE0D64FA32C06DE4139 0EC675AD498AFEEBB6960B3AABE6");
     let plain = bytes("800f1234 decafbad cafebabe abababab abababab abababab abababab");
-    let sealed = bytes(
-        "800f1234 decafbad cafebabe 4e55dc4c e79978d8 8ca4d215 949d2402 b78d6acc 99ea179b 8dbb",
-    );
+    let sealed =
+        bytes("800f1234 decafbad cafebabe 4e55dc4c e79978d8 8ca4d215 949d2402 b78d6acc 99ea179b 8dbb");
     let mut out = plain.clone();
     Sender::new(Profile::Aes128CmHmacSha1_80, &keying).unwrap().protect_rtp(&mut out, 0, 12, 0x1234);
     assert_eq!(out, sealed);
