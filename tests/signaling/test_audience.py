@@ -154,6 +154,10 @@ def test_a_student_sees_only_the_sources_of_those_whom_everybody_sees() -> None:
         log.made(actor, cm.Publish(f"s{source}", "camera", source, True))
     assert set(view(log.state, MING)["sources"]) == {"1", "2", "3"}
     assert set(view(log.state, WANG)["sources"]) == {"1", "2", "3", "4"}
+    for source in (2, 4):
+        log.made(SYSTEM, cm.SourceLost(source))
+    lost = [entry for entry in log.entries if isinstance(entry.event, ev.Unpublished)]
+    assert [visible(entry, MING) for entry in lost] == [True, False]
 
 
 # --- the document ---------------------------------------------------------------------------

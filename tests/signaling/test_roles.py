@@ -1,7 +1,10 @@
 """The table of roles, and the questions asked of it."""
 
+from pathlib import Path
+
 import pytest
 
+from signaling.errors import ROLE_NAMES_ZH
 from signaling.log import roles
 from signaling.log.events import Role
 from signaling.log.roles import RIGHTS, pool, seen_by, sees
@@ -57,3 +60,26 @@ def test_audience_and_sight_agree() -> None:
 
 def test_an_inspector_is_seen_by_ops_alone() -> None:
     assert [viewer for viewer in ROLES if sees(viewer, "v", "inspector", "i")] == ["ops"]
+
+
+def test_the_document_has_the_table() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "roles.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in document.splitlines()
+        if line.startswith("| ")
+    ]
+    told = {row[0]: row[1:] for row in rows[1:]}
+    assert list(told) == list(RIGHTS)
+    for role, rights in RIGHTS.items():
+        assert told[role] == [
+            ROLE_NAMES_ZH[role],
+            " ".join(sorted(rights.may - roles.WATCH)),
+            " ".join(rights.sends),
+            "yes" if rights.on_stage else "no",
+            rights.seen,
+            str(rights.stage_slots),
+            str(rights.wall_slots),
+        ]
+    for role in roles.STAFF:
+        assert role in document.partition("*Staff* (")[2].partition(")")[0]
