@@ -8,9 +8,9 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 from aioice import stun
@@ -30,16 +30,16 @@ SOURCE, MEDIA_SSRC, SLOT_SSRC = 4242, 0x11223344, 0x55667788
 class Producer:
     source: int = SOURCE
     group: int = 1
-    kind: str = "audio"
-    codec: str = "opus"
+    kind: Literal["audio", "video"] = "audio"
+    codec: Literal["opus", "h264", "vp8"] = "opus"
     clock_rate: int = 48000
     mid: str = "0"
     payload_type: int = 111
     rtx_payload_type: int | None = None
-    ssrcs: list[int] = field(default_factory=lambda: [MEDIA_SSRC])
-    rtx_ssrcs: dict[int, int] = field(default_factory=dict)
-    rids: list[str] = field(default_factory=list)
-    extensions: dict[str, int] = field(default_factory=lambda: {"mid": 4, "audio_level": 1})
+    ssrcs: Sequence[int] = (MEDIA_SSRC,)
+    rtx_ssrcs: Mapping[int, int] = field(default_factory=dict)
+    rids: Sequence[str] = ()
+    extensions: Mapping[str, int] = field(default_factory=lambda: {"mid": 4, "audio_level": 1})
     nack: bool = False
     pli: bool = False
     fir: bool = False
@@ -49,15 +49,15 @@ class Producer:
 @dataclass
 class Slot:
     mid: str = "lecturer"
-    kind: str = "audio"
-    codec: str = "opus"
+    kind: Literal["audio", "video"] = "audio"
+    codec: Literal["opus", "h264", "vp8"] = "opus"
     clock_rate: int = 48000
     payload_type: int = 96
     rtx_payload_type: int | None = None
     ssrc: int = SLOT_SSRC
     rtx_ssrc: int | None = None
     cname: str = "kelian"
-    extensions: dict[str, int] = field(default_factory=lambda: {"mid": 9})
+    extensions: Mapping[str, int] = field(default_factory=lambda: {"mid": 9})
     nack: bool = False
 
 
@@ -405,11 +405,11 @@ def test_keys_and_parameters_are_checked(engine: Engine) -> None:
     with pytest.raises(ValueError, match="28 bytes"):
         engine.set_srtp(1, GCM, bytes(30), bytes(28))
     with pytest.raises(ValueError, match="source 0"):
-        engine.open_producer(1, cast(Any, Producer(source=0)))
+        engine.open_producer(1, Producer(source=0))
     with pytest.raises(ValueError, match="codec"):
-        engine.open_slot(1, cast(Any, Slot(codec="av1")))
+        engine.open_slot(1, Slot(codec=cast(Any, "av1")))
     with pytest.raises(ValueError, match="clock rate"):
-        engine.open_slot(1, cast(Any, Slot(clock_rate=0)))
+        engine.open_slot(1, Slot(clock_rate=0))
     with pytest.raises((TypeError, AttributeError)):
         engine.open_slot(1, cast(Any, object()))
 
