@@ -1,0 +1,1 @@
+"""What Kelian costs, measured against what it should: each benchmark is `python -m benchmarks.NAME`."""
