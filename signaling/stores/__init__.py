@@ -14,7 +14,7 @@ from signaling.log import events as ev
 from signaling.log.events import Codec, Entry, Role, Use
 
 # These wait for the disk before they are acknowledged; others for the operating system only, so
-# that a killed server loses nothing, but a power cut may lose about the last second of them.
+# that a killed server loses nothing, but a power cut may lose the last second of them.
 DURABLE: tuple[type[ev.Event], ...] = (
     ev.Created, ev.CodecChanged, ev.Started, ev.QuizAsked, ev.QuizClosed, ev.Marked, ev.Ended,
 )  # fmt: skip

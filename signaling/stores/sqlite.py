@@ -45,15 +45,19 @@ class SqliteStore:
 
     async def open(self) -> None:
         await asyncio.to_thread(self._writer.start)
-        self._read_connection = await asyncio.to_thread(connect_reader, self._path)
+        try:
+            self._read_connection = await asyncio.to_thread(connect_reader, self._path)
+        except StoreError:
+            await self._writer.stop()
+            raise
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
 
     async def close(self) -> None:
-        await self._writer.stop()
         reader, self._reader = self._reader, None
         if reader is not None and self._read_connection is not None:
             await asyncio.to_thread(reader.shutdown)
             self._read_connection.close()
+        await self._writer.stop()  # the last to close moves the write-ahead log into the file
 
     @property
     def transactions(self) -> int:

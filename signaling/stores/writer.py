@@ -2,12 +2,18 @@
 
 Whatever is asked while a transaction is being written goes together into the next one: a thousand
 lessons' appends cost as many commits as the disk has time for, not a thousand.
+
+A commit that need not wait for the disk is synced within a second all the same, so that a power cut
+loses no more than that.
 """
 
 import asyncio
+import contextlib
+import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +25,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 MAX_BATCH = 2000  # jobs in one transaction
+SYNC_AFTER_S = 1.0
 
 
 class Job:
@@ -45,11 +52,14 @@ class Job:
 class Writer:
     """Started by `start`, ended by `stop`, which writes what was asked before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sync_after_s: float = SYNC_AFTER_S) -> None:
         self._path = path
+        self._sync_after_s = sync_after_s
+        self._sync_due: float | None = None  # time.monotonic(); None: all is on the disk
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.transactions = 0
+        self.syncs = 0  # of commits that did not wait for the disk
 
     def start(self) -> None:
         """Opens the database. Raises StoreError. Blocks; not for the event loop's thread."""
@@ -68,6 +78,10 @@ class Writer:
         result: T = await job.future
         return result
 
+    @property
+    def all_on_disk(self) -> bool:
+        return self._sync_due is None
+
     async def stop(self) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -79,15 +93,36 @@ class Writer:
         while open_:
             batch, open_ = self._batch()
             if batch:
-                _commit(connection, batch)
+                durable = _commit(connection, batch)
                 self.transactions += 1
+                if durable:
+                    self._sync_due = None
+                elif self._sync_due is None:
+                    self._sync_due = time.monotonic() + self._sync_after_s
                 _tell(batch)
+            if self._sync_due is not None and time.monotonic() >= self._sync_due:
+                self._sync()
         connection.close()
 
+    def _sync(self) -> None:
+        """Brings the write-ahead log to the disk. If that fails, the next durable commit says so."""
+        self._sync_due = None
+        self.syncs += 1
+        with contextlib.suppress(OSError):
+            descriptor = os.open(f"{self._path}-wal", os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def _batch(self) -> tuple[list[Job], bool]:
-        """Waits for a job, and takes all that wait with it; False: the last batch."""
+        """Waits for a job or the time to sync, and takes all jobs that wait; False: the last batch."""
         batch: list[Job] = []
-        job = self._jobs.get()
+        patience = None if self._sync_due is None else max(0.0, self._sync_due - time.monotonic())
+        try:
+            job = self._jobs.get(timeout=patience)
+        except queue.Empty:
+            return batch, True
         while job is not None:
             batch.append(job)
             if len(batch) == MAX_BATCH:
@@ -99,8 +134,11 @@ class Writer:
         return batch, False
 
 
-def _commit(connection: sqlite3.Connection, batch: list[Job]) -> None:
-    """Each job in a savepoint of its own, so that one that fails takes no other with it."""
+def _commit(connection: sqlite3.Connection, batch: list[Job]) -> bool:
+    """Each job in a savepoint of its own, so that one that fails takes no other with it.
+
+    True if all is on the disk now.
+    """
     durable = any(job.durable for job in batch)
     try:
         # FULL syncs the write-ahead log at commit, with all that NORMAL had left in it.
@@ -113,6 +151,8 @@ def _commit(connection: sqlite3.Connection, batch: list[Job]) -> None:
         for job in batch:
             job.error = translated(error)
         _roll_back(connection)
+        return False
+    return durable
 
 
 def _run_job(connection: sqlite3.Connection, job: Job) -> None:

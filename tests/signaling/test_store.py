@@ -15,6 +15,7 @@ from signaling.log import events as ev
 from signaling.log.events import AnyEvent, Audience, Entry
 from signaling.stores import LessonStore, SessionRow, StoreError
 from signaling.stores.sqlite import MAX_SOURCE, SOURCE_BLOCK, SqliteStore
+from signaling.stores.writer import Writer
 
 ROOT = Path(__file__).parents[2]
 
@@ -171,6 +172,39 @@ async def test_what_many_ask_at_once_shares_commits(lesson: SqliteStore) -> None
     await asyncio.gather(*(lesson.answer("L1", 1, f"p{number}", [0], 5) for number in range(1000)))
     assert len(await lesson.answers("L1", 1)) == 1000
     assert lesson.transactions - before < 100
+
+
+async def test_what_need_not_wait_for_the_disk_gets_there_by_itself(path: Path) -> None:
+    writer = Writer(path, sync_after_s=0.02)
+    writer.start()
+    try:
+        await writer.do(lambda connection: None)
+        for _ in range(500):
+            if writer.syncs:
+                break
+            await asyncio.sleep(0.01)
+        assert writer.syncs == 1
+        await asyncio.sleep(0.1)
+        assert writer.syncs == 1, "with nothing new there is nothing to sync"
+    finally:
+        await writer.stop()
+
+
+async def test_a_durable_commit_brings_what_was_before_it_to_the_disk(path: Path) -> None:
+    writer = Writer(path, sync_after_s=60)
+    writer.start()
+    try:
+        await writer.do(lambda connection: None)
+        assert not writer.all_on_disk
+        await writer.do(lambda connection: None, durable=True)
+        assert writer.all_on_disk
+    finally:
+        await writer.stop()
+
+
+async def test_closing_leaves_one_file(path: Path) -> None:
+    await _filled(path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 async def test_a_cancelled_append_is_written_all_the_same_and_harms_nobody(lesson: SqliteStore) -> None:
