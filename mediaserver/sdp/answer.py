@@ -348,11 +348,13 @@ def _write(
     ]
     if bundle := [part.section.mid for part in taken if part.section.mid]:
         lines.append(f"a=group:BUNDLE {' '.join(bundle)}")
+    # In each section, though RFC 9143 asks for them in the tagged one only: aiortc reads the last.
     transport = [
         f"a=ice-ufrag:{endpoint.ufrag}",
         f"a=ice-pwd:{endpoint.pwd}",
         f"a=fingerprint:sha-256 {endpoint.fingerprint}",
         f"a=setup:{'passive' if role == 'server' else 'active'}",
+        *_candidates(endpoint.candidates),
     ]
     for part in parts:
         section = part.section
@@ -368,8 +370,6 @@ def _write(
         lines.append(f"m={section.kind} {port} {section.protocol} {payload_types}")
         lines.append(connection)
         lines += transport
-        if part is taken[0]:
-            lines += _candidates(endpoint.candidates)
         lines += _section_lines(part, part.choice)
     lines.append("")
     return "\r\n".join(lines)
