@@ -114,7 +114,7 @@ class Media:
             pairs = list(zip(transceivers, names, strict=True))
             labels = {str(transceiver.mid): name for transceiver, name in pairs}
             answer = await self._line.offer(peer.localDescription.sdp, labels)
-            await peer.setRemoteDescription(RTCSessionDescription(for_aiortc(answer.sdp), "answer"))
+            await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
             for transceiver, name in pairs:
                 if name in self.slots and transceiver.receiver.track is not None:
                     self.slots[name].bind(transceiver)
@@ -203,21 +203,6 @@ class Media:
     async def _tell_ended(self, use: Use) -> None:
         with contextlib.suppress(KelianError):
             await self._tell(use, False)
-
-
-def for_aiortc(answer: str) -> str:
-    """The answer with its candidates in every section.
-
-    They stand in the first bundled section (RFC 9143, 7.3.1); aiortc looks in the last one only.
-    """
-    head, *sections = answer.split("\r\nm=")
-    lines = [line for section in sections for line in section.split("\r\n")]
-    candidates = [line for line in lines if line.startswith(("a=candidate:", "a=end-of-candidates"))]
-    whole = [
-        section if "\r\na=candidate:" in section else "\r\n".join([section.rstrip("\r\n"), *candidates])
-        for section in sections
-    ]
-    return "\r\nm=".join([head, *(section.rstrip("\r\n") for section in whole)]) + "\r\n"
 
 
 def _preferences(kind: str, codec: Codec) -> list[RTCRtpCodecCapability]:
