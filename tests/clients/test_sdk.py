@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from av import AudioFrame, VideoFrame
+from av import AudioFrame
 
 from clients import python as kelian
 from clients.python import pattern
@@ -63,12 +63,6 @@ async def room(server: Server, lesson: str, *, media: bool = True) -> AsyncItera
                 pool=["lecturer.video", "lecturer.audio", "board", "stage.0.video", "stage.1.video"]
             )
         yield there
-
-
-def sender_in(frame: object) -> int | None:
-    assert isinstance(frame, VideoFrame)
-    stamp = pattern.read(frame.to_ndarray(format="gray"))
-    return None if stamp is None else stamp.sender
 
 
 async def seen(lesson: kelian.Lesson, slot: str, sender: int, within_s: float = SLOW_S) -> pattern.Stamp:
@@ -132,7 +126,7 @@ async def test_a_cut_line_resumes_without_losing_or_doubling(server: Server) -> 
 
         listening = asyncio.create_task(listen())
         await asyncio.sleep(0)
-        for number in range(12):
+        for number in range(8):
             if number % 4 == 2:
                 cut(there.student)
             await there.tutor.say(f"第 {number} 句")
@@ -140,8 +134,8 @@ async def test_a_cut_line_resumes_without_losing_or_doubling(server: Server) -> 
                 await there.student.raise_hand()  # waits for the line to be back
         await there.student.until(lambda lesson: lesson.position >= there.tutor.position)
         await asyncio.sleep(0)
-        assert heard == [f"第 {number} 句" for number in range(12)]
-        assert there.student.connections == 4
+        assert heard == [f"第 {number} 句" for number in range(8)]
+        assert there.student.connections == 3
         assert there.student.state["chat"] == there.tutor.state["chat"]
         listening.cancel()
 
@@ -159,7 +153,7 @@ async def test_refusals_are_typed_and_change_nothing(server: Server) -> None:
             await there.student.until(lambda lesson: False, timeout_s=5)
 
 
-async def test_a_bad_token_and_an_absent_server() -> None:
+async def test_an_absent_server_is_said_at_once() -> None:
     with pytest.raises(kelian.ConnectionLost) as caught:
         async with kelian.join("http://127.0.0.1:1", "x"):
             pass
