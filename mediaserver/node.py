@@ -7,7 +7,7 @@ and media stay as they are.
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -254,10 +254,7 @@ class Node:
     def _stats(self, name: str) -> dict[str, int | float | str]:
         if name:
             session = self._sessions.get(name)
-            stats = self._engine.transport_stats(session.transport) if session else None
-            return {
-                key: value for key, value in (stats or {}).items() if isinstance(value, int | float | str)
-            }
+            return flat_stats(self._engine.transport_stats(session.transport) or {}) if session else {}
         return {
             **self._engine.stats(),
             "sessions": len(self._sessions),
@@ -386,6 +383,22 @@ class Node:
             await session.dtls.close()
         finally:
             self._engine.close_transport(session.transport)
+
+
+def flat_stats(stats: Mapping[str, object], prefix: str = "") -> dict[str, int | float | str]:
+    """One level, as the channel carries it: what is nested is named by its path, no is 0, yes is 1."""
+    flat: dict[str, int | float | str] = {}
+    for name, value in stats.items():
+        match value:
+            case bool():
+                flat[prefix + name] = int(value)
+            case int() | float() | str():
+                flat[prefix + name] = value
+            case dict():
+                flat |= flat_stats(value, f"{prefix}{name}_")
+            case list():
+                flat |= flat_stats({str(index): item for index, item in enumerate(value)}, f"{prefix}{name}_")
+    return flat
 
 
 def _offered_ssrcs(offer: Description) -> set[int]:

@@ -25,7 +25,7 @@ from mediaserver.channel.messages import (
     SlotState,
     SourceState,
 )
-from mediaserver.node import Node
+from mediaserver.node import Node, flat_stats
 
 from .peers import BLUE, RED, Client, Picture, Signaling, Tone, eventually, running_node
 
@@ -79,6 +79,7 @@ async def test_a_lecture_is_seen_and_heard(stage: Stage, codec: Any) -> None:
     assert SlotState(session="student", slot="lecturer.video", source=1) in heard
     stats = (await stage.signaling.client.request(GetStats(req=0))).stats
     assert (stats["sessions"], stats["sessions_connected"], stats["sources_live"]) == (2, 2, 2)
+    assert (await stage.signaling.client.request(GetStats(req=0, session="student"))).stats
 
 
 async def test_sources_change_and_go_without_a_new_offer(stage: Stage) -> None:
@@ -245,6 +246,11 @@ async def test_refusals_are_typed_and_change_nothing(stage: Stage) -> None:
     stats = (await request(GetStats(req=0))).stats
     assert (stats["sessions"], stats["lessons"], stats["offers_refused_bad_sdp"]) == (1, 1, 1)
     assert (await request(GetStats(req=0, session="nobody"))).stats == {}
+
+
+def test_stats_are_flat() -> None:
+    nested = {"a": 1, "b": True, "c": {"d": 0.5, "e": [{"f": "x"}, 7]}, "none": None}
+    assert flat_stats(nested) == {"a": 1, "b": 1, "c_d": 0.5, "c_e_0_f": "x", "c_e_1": 7}
 
 
 # --- the process ---------------------------------------------------------------------------------
