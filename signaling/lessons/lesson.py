@@ -99,6 +99,7 @@ class RunningLesson:
         self._audience: dict[Connection, None] = {}  # those who were welcomed
         self._grace: dict[str, asyncio.TimerHandle] = {}
         self._holds: dict[str, set[str]] = {}  # participant -> sessions that count as presence (WHIP)
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._pipeline = Pipeline(
             state,
@@ -159,7 +160,8 @@ class RunningLesson:
 
     def close(self) -> None:
         """Forgets the lesson here; its log stays. Clients are sent to reconnect."""
-        for connection in [*self._all_connections()]:
+        self._closed = True
+        for connection in list(self._all_connections()):
             connection.goodbye("server_restarting", reconnect=True, close_code=RESTART)
         for timer in self._grace.values():
             timer.cancel()
@@ -370,7 +372,7 @@ class RunningLesson:
     def _start_grace(self, participant: str) -> None:
         if self._held(participant) or participant in self._grace:
             return
-        if self._pipeline.broken or self._pipeline.state.present(participant) is None:
+        if self._closed or self._pipeline.state.present(participant) is None:
             return
         after_s = self._settings.grace_ms / 1000
         self._grace[participant] = self._loop.call_later(after_s, self._lost, participant)

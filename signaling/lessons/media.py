@@ -35,6 +35,7 @@ Kind = Literal["page", "whip", "whep"]
 LostReason = Literal["node_lost", "disconnected", "closed"]
 USES: tuple[Use, ...] = ("camera", "microphone", "board")
 RTPMAP = re.compile(rb"^a=rtpmap:\d+ (h264|vp8)/90000", re.IGNORECASE | re.MULTILINE)
+NO_PATH = ("expired", "never_connected")  # a node's reasons that mean: the network
 VIEWER_MARK = "~"  # before the id of a WHEP viewer: no participant's id begins so
 
 
@@ -353,7 +354,7 @@ class Media:
             case ch.SessionState(session=session_id, state="closed", reason=reason):
                 session = self._sessions.get(session_id)
                 if session is not None:
-                    self._lost(session, "disconnected" if reason in ("expired", "disconnected") else "closed")
+                    self._lost(session, "disconnected" if reason in NO_PATH else "closed")
             case ch.Levels(lesson=lesson_id, levels=levels):
                 lesson = self._lesson(lesson_id)
                 if lesson is not None:

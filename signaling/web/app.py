@@ -1,6 +1,7 @@
 """The whole of signaling in one value: store, lessons, doors. Started, asked for its port, stopped."""
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -24,7 +25,8 @@ log = structlog.get_logger("signaling.app")
 SHUTDOWN_S = 5.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 UNTHROTTLED = ("/healthz", "/readyz", "/metrics", "/ws")
-SECURITY_HEADERS = {
+HEADERS = {
+    "Server": "kelian",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # links carry tokens
 }
@@ -39,6 +41,7 @@ class Server:
         self.meters = Meters()
         self._store = SqliteStore(settings.database)
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
         self._lag: asyncio.Task[None] | None = None
         self.registry: Registry
         self.keys: api_keys.Keys
@@ -75,11 +78,11 @@ class Server:
             make_app(found), access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S
         )
         await self._runner.setup()
-        site = web.TCPSite(
+        self._site = web.TCPSite(
             self._runner, settings.host or None, settings.port, ssl_context=tls, backlog=1024
         )
         try:
-            await site.start()
+            await self._site.start()
         except OSError:
             await self.stop()
             raise
@@ -87,8 +90,12 @@ class Server:
         self._lag = asyncio.get_running_loop().create_task(metrics.watch_loop(self.meters))
 
     async def stop(self) -> None:
+        """Takes nobody in any more, sends everybody to reconnect, and has all on disk in the end."""
         if self._lag is not None:
             self._lag.cancel()
+        if self._site is not None:
+            with contextlib.suppress(RuntimeError):  # it never started: the port is another's
+                await self._site.stop()
         await self.registry.close()
         await ws.say_goodbye(self._context.connections)
         if self._runner is not None:
@@ -123,7 +130,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = request.match_info.route.resource.canonical if request.match_info.route.resource else "?"
     response = await _answer(request, handler, found)
     if not response.prepared:
-        for name, value in SECURITY_HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
     found.meters.http[route, response.status] += 1
     return response

@@ -49,6 +49,8 @@ def add_routes(app: web.Application) -> None:
         app.router.add_patch(session, _door(_patch))
         app.router.add_delete(session, _door(_delete))
         app.router.add_options(session, _options)
+        for path in (endpoint, session):
+            app.router.add_route("*", path, _door(_not_allowed))
 
 
 def _door(handler: Handler) -> Handler:
@@ -79,6 +81,11 @@ async def _options(request: web.Request) -> web.StreamResponse:
             "Accept-Patch": FRAGMENT,
         },
     )
+
+
+async def _not_allowed(request: web.Request) -> web.StreamResponse:
+    """RFC 9725, 4.2: GET, HEAD and PUT are 405, whatever else is at such addresses."""
+    return problem("method_not_allowed", headers={"Allow": "OPTIONS, POST, PATCH, DELETE"})
 
 
 async def _open(request: web.Request) -> web.Response:

@@ -84,7 +84,7 @@ async def test_an_encoder_publishes_while_it_sends_and_is_gone_after_delete(door
     student = await door.enter("student", "li")
     for use in ("camera", "microphone"):
         await student.event("published", use=use, participant="wang")
-    slots = await student.until(lambda m: m["t"] == "slots" and "lecturer.video" in m["slots"])
+    slots = await student.until(lambda m: m["t"] == "slots" and "lecturer.video" in m.get("slots", ()))
     assert slots["people"]["wang"]["name"] == "Wang"
     async with door.http.delete(encoder.location, headers=bearer) as deleted:
         assert deleted.status == 200
