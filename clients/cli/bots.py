@@ -38,7 +38,7 @@ class Cast(msgspec.Struct, frozen=True):
     url: str
     lesson: str
     title: str
-    key: tuple[str, str]
+    authorization: dict[str, str]  # the API key's header
     lecturer: tuple[str, str]
     students: list[tuple[str, str]]
 
@@ -190,7 +190,7 @@ async def _server_up(url: str) -> None:
 
 async def _make_lesson(cast: Cast) -> None:
     """A lesson under this id, with a title; one that is open already goes on."""
-    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(*cast.key)) as session:
+    async with aiohttp.ClientSession(headers=cast.authorization) as session:
         body = {"id": cast.lesson, "title": cast.title}
         async with session.post(f"{cast.url}/api/v1/lessons", json=body, ssl=False) as response:
             if response.status not in (201, 409):

@@ -42,7 +42,7 @@ def arrange(configuration: Configuration, own: str, students: int) -> Visit:
         url=own,
         lesson=LESSON,
         title=TITLE,
-        key=next(iter(tokens.server_keys(configuration.keys_file).items())),
+        authorization=tokens.authorization(configuration.keys_file),
         lecturer=(LECTURER, token("lecturer", LECTURER, "bot-lecturer")),
         students=[
             (name, token("student", name, f"bot-student-{place}"))

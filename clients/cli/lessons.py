@@ -73,7 +73,7 @@ def _ask(
     insecure: bool,
 ) -> dict[str, Any]:
     """The answer's JSON. Raises Problem with what the server says."""
-    pair = next(iter(tokens.server_keys(settings.keys_file).items()))
+    headers = tokens.authorization(settings.keys_file)
     verify_tls: VerifyTls = not insecure
     if url is None:
         secure = settings.tls != "off"
@@ -81,15 +81,15 @@ def _ask(
         own = Path(settings.data) / "tls" / "certificate.pem"
         if settings.tls == "self" and not insecure and own.exists():
             verify_tls = str(own)
-    return asyncio.run(_request(method, url.rstrip("/") + path, body, aiohttp.BasicAuth(*pair), verify_tls))
+    return asyncio.run(_request(method, url.rstrip("/") + path, body, headers, verify_tls))
 
 
 async def _request(
-    method: str, url: str, body: dict[str, str] | None, auth: aiohttp.BasicAuth, verify_tls: VerifyTls
+    method: str, url: str, body: dict[str, str] | None, headers: dict[str, str], verify_tls: VerifyTls
 ) -> dict[str, Any]:
     try:
         async with (
-            aiohttp.ClientSession(auth=auth, timeout=TIMEOUT) as session,
+            aiohttp.ClientSession(headers=headers, timeout=TIMEOUT) as session,
             session.request(method, url, json=body, ssl=tls_context(verify_tls)) as response,
         ):
             answer: dict[str, Any] = await response.json(content_type=None)

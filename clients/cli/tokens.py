@@ -20,6 +20,12 @@ def server_keys(path: Path) -> keys.Keys:
         ) from error
 
 
+def authorization(path: Path) -> dict[str, str]:
+    """The header that shows the server one of its own API keys (docs/api.md). Raises Problem."""
+    key, secret = next(iter(server_keys(path).items()))
+    return {"Authorization": f"Bearer {key}:{secret}"}
+
+
 def issue(
     path: Path, *, lesson: str, role: Role, name: str, ttl_s: int, participant: str | None = None
 ) -> str:
