@@ -8,6 +8,7 @@ import { asKelianError, type KelianError } from '@/protocol/errors'
 
 import { sample, type Sample } from './sampler'
 import { MediaSession, type SessionHandlers, type SessionPlan, type Signal } from './session'
+import { samePool } from './slots'
 import { decideMend, look, newWatch, type Sighting, type Step, type Watch } from './watch'
 
 export type MediaState = 'idle' | 'connecting' | 'connected' | 'interrupted'
@@ -78,10 +79,12 @@ export class SessionKeeper {
     return this.session?.id ?? null
   }
 
-  /** Open the first session; later calls only take note of a changed plan. */
+  /** Open a session for this plan, unless one that serves it stands or is being made. */
   start(plan: SessionPlan): void {
+    const before = this.plan
     this.plan = plan
-    if (this.session === null && this.retryTimer === null) void this.open()
+    if (before !== null && !serves(before, plan)) this.renew()
+    else if (this.session === null && this.retryTimer === null) void this.open()
   }
 
   /** The server has lost our session: make a new one at once. */
@@ -300,4 +303,9 @@ export class SessionKeeper {
     if (timer !== null) clearTimeout(timer)
     this[name] = null
   }
+}
+
+/** Whether a session offered for the one plan is as good for the other. */
+function serves(one: SessionPlan, other: SessionPlan): boolean {
+  return one.codec === other.codec && one.sends.join() === other.sends.join() && samePool(one.pool, other.pool)
 }

@@ -23,7 +23,7 @@ export function poolSlots(pool: Pool): SlotSpec[] {
   return slots
 }
 
-/** The names that `Lesson.slots` always has, whatever the pool: pages need not ask. */
+/** Whether a session made for one pool serves the other. */
 export function samePool(a: Pool, b: Pool): boolean {
   return JSON.stringify(poolSlots(a)) === JSON.stringify(poolSlots(b))
 }
