@@ -39,7 +39,9 @@ impl Engine {
             .map(|text| text.parse().map_err(|_| PyValueError::new_err(format!("not an address: {text:?}"))))
             .collect::<PyResult<Vec<SocketAddr>>>()?;
         let shell = py.detach(|| Shell::start(&addresses));
-        Ok(Self(shell.map_err(|error| PyOSError::new_err(error.to_string()))?))
+        Ok(Self(
+            shell.map_err(|failed| PyOSError::new_err((failed.error.raw_os_error(), failed.to_string())))?,
+        ))
     }
 
     #[getter]

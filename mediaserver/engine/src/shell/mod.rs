@@ -8,6 +8,7 @@ mod socket;
 mod thread;
 mod wake;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -44,7 +45,7 @@ pub struct Shell {
 impl Shell {
     /// Binds all addresses and starts the packet thread. Port 0 in the first address picks a
     /// free port, which is used wherever port 0 is given.
-    pub fn start(bind: &[SocketAddr]) -> io::Result<Self> {
+    pub fn start(bind: &[SocketAddr]) -> Result<Self, StartError> {
         let sockets = bind_all(bind)?;
         let port = sockets[0].port()?;
         let events = Arc::new(Events::new()?);
@@ -113,17 +114,40 @@ impl Drop for Shell {
     }
 }
 
-fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<Socket>> {
+/// Why a node cannot start: an address that is taken or not ours, or no descriptors left.
+#[derive(Debug)]
+pub struct StartError {
+    pub address: Option<SocketAddr>,
+    pub error: io::Error,
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self { address: None, error }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{address}: {}", self.error),
+            None => self.error.fmt(f),
+        }
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<Socket>, StartError> {
     let mut sockets: Vec<Socket> = Vec::with_capacity(addresses.len());
     for address in addresses {
         let mut address = *address;
         if let (0, Some(first)) = (address.port(), sockets.first()) {
             address.set_port(first.port()?);
         }
-        sockets.push(Socket::bind(address)?);
+        let bound = Socket::bind(address);
+        sockets.push(bound.map_err(|error| StartError { address: Some(address), error })?);
     }
     if sockets.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to bind"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to bind").into());
     }
     Ok(sockets)
 }

@@ -61,13 +61,11 @@ pub(super) struct Socket {
 
 impl Socket {
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))
-            .map_err(named)?;
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        socket.bind(&address.into()).map_err(named)?;
+        socket.bind(&address.into())?;
         socket.set_nonblocking(true)?;
         let fd = socket.as_raw_fd();
         enlarge(fd, libc::SO_RCVBUFFORCE, || socket.set_recv_buffer_size(BUFFER_BYTES))?;

@@ -167,3 +167,39 @@ fn wait(ready: &mut [libc::pollfd], due: Option<Instant>) {
         ready.iter_mut().for_each(|fd| fd.revents = 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_in_the_thread_ends_the_process_and_says_so() {
+        const CHILD: &str = "KELIAN_TEST_PANIC";
+        if std::env::var_os(CHILD).is_some() {
+            let thread = thread::spawn(|| {
+                let _guard = AbortOnPanic;
+                panic!("on purpose");
+            });
+            let _ = thread.join();
+            return;
+        }
+        let name = "shell::thread::tests::a_panic_in_the_thread_ends_the_process_and_says_so";
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert_eq!(child.status.signal(), Some(libc::SIGABRT));
+        assert!(String::from_utf8_lossy(&child.stderr).contains("the packet thread panicked"));
+    }
+
+    #[test]
+    fn the_wall_clock_counts_from_1900() {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let ntp = ntp_now() >> 32;
+        assert!((ntp - NTP_TO_UNIX - unix) <= 1, "{ntp}");
+    }
+}
