@@ -1,6 +1,7 @@
 """The engine through its door and over real UDP, with aioice and libsrtp as the oracles."""
 
 import asyncio
+import errno
 import itertools
 import os
 import random
@@ -381,8 +382,9 @@ def test_garbage_from_a_validated_peer_harms_nobody(engine: Engine) -> None:
 
 def test_the_port_is_shared_and_released(engine: Engine) -> None:
     assert 0 < engine.port < 65536
-    with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+    with pytest.raises(OSError, match=r"127\.0\.0\.1") as taken:
         Engine([f"127.0.0.1:{engine.port}"])
+    assert taken.value.errno == errno.EADDRINUSE
     engine.close()
     engine.close()
     again = Engine([f"127.0.0.1:{engine.port}", f"[::1]:{engine.port}"])

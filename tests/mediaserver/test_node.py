@@ -17,6 +17,7 @@ from mediaserver.channel.messages import (
     CloseSession,
     EndLesson,
     GetStats,
+    Levels,
     Mend,
     OpenSession,
     RestartIce,
@@ -25,7 +26,7 @@ from mediaserver.channel.messages import (
     SlotState,
     SourceState,
 )
-from mediaserver.node import Node, flat_stats
+from mediaserver.node import CONNECT_TIMEOUT_S, RETURN_TIMEOUT_S, Node, flat_stats
 
 from .peers import BLUE, RED, Client, Picture, Signaling, Tone, eventually, running_node
 
@@ -203,6 +204,52 @@ async def test_a_forged_fingerprint_gets_no_session(stage: Stage) -> None:
     await stage.join("forged", Client(slots=WATCH), change=forge)
     closed = SessionState(session="forged", state="closed", reason="fingerprint_mismatch")
     await eventually(lambda: closed in stage.signaling.heard, "the refusal")
+
+
+async def test_a_passive_offer_makes_the_node_the_dtls_client(stage: Stage) -> None:
+    student = Client(slots=WATCH)
+    await stage.join("lecturer", Client(sends={"camera": Picture(RED)}), sources={"camera": 1})
+    await stage.join("student", student, change=lambda sdp: sdp.replace("setup:actpass", "setup:passive"))
+    stage.plan(slots={"lecturer.video": 1})
+    await eventually(lambda: student.shown["lecturer.video"].looks(RED), "the lecturer's picture")
+
+
+async def test_levels_are_told_four_times_a_second_at_most(stage: Stage) -> None:
+    await stage.join("speaker", Client(sends={"microphone": Tone()}), sources={"microphone": 1})
+    await eventually(lambda: Levels in map(type, stage.signaling.heard), "a level")
+    stage.signaling.heard.clear()
+    await asyncio.sleep(1.0)
+    levels = [message for message in stage.signaling.heard if isinstance(message, Levels)]
+    assert 1 <= len(levels) <= 5
+    source, level = levels[-1].levels[0]
+    assert source == 1
+    assert 0 < level < 40
+
+
+async def test_who_never_comes_and_who_does_not_return_is_forgotten(stage: Stage) -> None:
+    offer = (Path(__file__).parent / "offers" / "whep_player.sdp").read_text()
+    opening = OpenSession(
+        req=0, session="s", lesson="l", participant="p", codec="h264", offer=offer, defaults=WATCH
+    )
+    now = asyncio.get_running_loop().time
+    heard = stage.signaling.heard
+
+    await stage.signaling.client.request(opening)
+    stage.node._tick(now() + CONNECT_TIMEOUT_S - 1)
+    stage.node._tick(now() + CONNECT_TIMEOUT_S)
+    never = SessionState(session="s", state="closed", reason="never_connected")
+    await eventually(lambda: heard == [never], "the end of a session that nobody joined")
+
+    heard.clear()
+    student = Client(slots=WATCH)
+    await stage.join("student", student)
+    await eventually(lambda: stage.states("student") == ["connected"], "the connection")
+    stage.node._on_ice(stage.node._sessions["student"], "expired", "")
+    stage.node._tick(now() + RETURN_TIMEOUT_S - 1)
+    await eventually(lambda: stage.states("student") == ["connected", "disconnected"], "the lost path")
+    stage.node._tick(now() + RETURN_TIMEOUT_S)
+    expired = SessionState(session="student", state="closed", reason="expired")
+    await eventually(lambda: expired in heard, "the end of a session that did not return")
 
 
 async def test_ice_restarts_keep_the_media(stage: Stage) -> None:

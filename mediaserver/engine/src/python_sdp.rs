@@ -21,11 +21,7 @@ use crate::wire::sdp::{self, Common, Description, Direction, Media, Setup};
 #[pyfunction]
 pub fn parse_sdp<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyDict>> {
     let description = sdp::parse(text).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Writer {
-        py,
-        strings: HashMap::new(),
-    }
-    .description(&description)
+    Writer { py, strings: HashMap::new() }.description(&description)
 }
 
 /// Builds Python objects. Offers repeat the same few strings in each section: each becomes one
@@ -64,34 +60,15 @@ impl<'py, 'a> Writer<'py, 'a> {
         dict.set_item("protocol", self.text(media.protocol))?;
         dict.set_item("formats", self.text(media.formats))?;
         dict.set_item("mid", media.mid.map(|mid| self.text(mid)))?;
-        let direction = own
-            .direction
-            .or(session.direction)
-            .unwrap_or(Direction::SendRecv);
+        let direction = own.direction.or(session.direction).unwrap_or(Direction::SendRecv);
         dict.set_item("direction", self.text(direction.as_str()))?;
-        dict.set_item(
-            "ice_ufrag",
-            own.ice_ufrag
-                .or(session.ice_ufrag)
-                .map(|text| self.text(text)),
-        )?;
-        dict.set_item(
-            "ice_pwd",
-            own.ice_pwd.or(session.ice_pwd).map(|text| self.text(text)),
-        )?;
-        dict.set_item(
-            "setup",
-            own.setup
-                .or(session.setup)
-                .map(|role: Setup| self.text(role.as_str())),
-        )?;
+        dict.set_item("ice_ufrag", own.ice_ufrag.or(session.ice_ufrag).map(|text| self.text(text)))?;
+        dict.set_item("ice_pwd", own.ice_pwd.or(session.ice_pwd).map(|text| self.text(text)))?;
+        dict.set_item("setup", own.setup.or(session.setup).map(|role: Setup| self.text(role.as_str())))?;
         dict.set_item("rtcp_mux", media.rtcp_mux)?;
         dict.set_item("rtcp_rsize", media.rtcp_rsize)?;
         dict.set_item("bundle_only", media.bundle_only)?;
-        dict.set_item(
-            "extmap_allow_mixed",
-            own.extmap_allow_mixed || session.extmap_allow_mixed,
-        )?;
+        dict.set_item("extmap_allow_mixed", own.extmap_allow_mixed || session.extmap_allow_mixed)?;
         dict.set_item("msid", media.msid.map(|msid| self.text(msid)))?;
         dict.set_item("fingerprints", self.fingerprints(own)?)?;
         dict.set_item("extensions", self.extensions(own)?)?;
@@ -106,10 +83,7 @@ impl<'py, 'a> Writer<'py, 'a> {
         dict.set_item("ssrcs", ssrcs)?;
         let groups = PyList::empty(self.py);
         for group in &media.ssrc_groups {
-            groups.append((
-                self.text(group.semantics),
-                PyList::new(self.py, &group.ssrcs)?,
-            ))?;
+            groups.append((self.text(group.semantics), PyList::new(self.py, &group.ssrcs)?))?;
         }
         dict.set_item("ssrc_groups", groups)?;
         Ok(dict)
@@ -119,10 +93,7 @@ impl<'py, 'a> Writer<'py, 'a> {
     fn fingerprints(&mut self, common: &Common<'a>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(self.py);
         for fingerprint in &common.fingerprints {
-            list.append((
-                self.text(fingerprint.algorithm),
-                self.text(fingerprint.value),
-            ))?;
+            list.append((self.text(fingerprint.algorithm), self.text(fingerprint.value)))?;
         }
         Ok(list)
     }
@@ -131,9 +102,7 @@ impl<'py, 'a> Writer<'py, 'a> {
     fn extensions(&mut self, common: &Common<'a>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(self.py);
         for extension in &common.extensions {
-            let direction = extension
-                .direction
-                .map(|direction| self.text(direction.as_str()));
+            let direction = extension.direction.map(|direction| self.text(direction.as_str()));
             list.append((extension.id, self.text(extension.uri), direction))?;
         }
         Ok(list)
@@ -184,10 +153,7 @@ impl<'py, 'a> Writer<'py, 'a> {
     }
 
     fn text(&mut self, text: &'a str) -> Bound<'py, PyString> {
-        self.strings
-            .entry(text)
-            .or_insert_with(|| PyString::new(self.py, text))
-            .clone()
+        self.strings.entry(text).or_insert_with(|| PyString::new(self.py, text)).clone()
     }
 
     fn lower(&mut self, text: &'a str) -> Bound<'py, PyString> {

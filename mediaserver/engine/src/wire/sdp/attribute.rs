@@ -1,22 +1,16 @@
 //! The attributes that mean something to this server, one function each.
 
 use super::{
-    is_token, payload_type, Alternative, Common, Description, Direction, Extension, Fingerprint,
-    Group, Media, Rid, Setup, Simulcast, Ssrc, SsrcGroup, Taken,
+    is_token, payload_type, Alternative, Common, Description, Direction, Extension, Fingerprint, Group,
+    Media, Rid, Setup, Simulcast, Ssrc, SsrcGroup, Taken,
 };
 
 impl<'a> Description<'a> {
     /// `group:BUNDLE 0 1 2` (RFC 5888).
     pub(super) fn take_group(&mut self, value: &'a str) -> Taken {
         let mut words = value.split_ascii_whitespace();
-        let semantics = words
-            .next()
-            .filter(|word| is_token(word))
-            .ok_or("a group without semantics")?;
-        self.groups.push(Group {
-            semantics,
-            mids: words.collect(),
-        });
+        let semantics = words.next().filter(|word| is_token(word)).ok_or("a group without semantics")?;
+        self.groups.push(Group { semantics, mids: words.collect() });
         Ok(())
     }
 }
@@ -99,18 +93,11 @@ impl<'a> Media<'a> {
         let (number, encoding) = split_word(value);
         let number = payload_type(number)?;
         let mut parts = encoding.split('/');
-        let name = parts
-            .next()
-            .filter(|name| is_token(name))
-            .ok_or("an rtpmap without a codec")?;
-        let clock_rate = parts
-            .next()
-            .and_then(|rate| rate.parse().ok())
-            .ok_or("an rtpmap without a clock rate")?;
+        let name = parts.next().filter(|name| is_token(name)).ok_or("an rtpmap without a codec")?;
+        let clock_rate =
+            parts.next().and_then(|rate| rate.parse().ok()).ok_or("an rtpmap without a clock rate")?;
         let channels = match parts.next() {
-            Some(channels) => channels
-                .parse()
-                .map_err(|_| "an rtpmap with malformed channels")?,
+            Some(channels) => channels.parse().map_err(|_| "an rtpmap with malformed channels")?,
             None => 1,
         };
         if let Some(codec) = self.codec_mut(number) {
@@ -166,14 +153,9 @@ impl<'a> Media<'a> {
     /// `ssrc-group:FID 1234 5678`
     fn take_ssrc_group(&mut self, value: &'a str) -> Taken {
         let mut words = value.split_ascii_whitespace();
-        let semantics = words
-            .next()
-            .filter(|word| is_token(word))
-            .ok_or("an ssrc-group without semantics")?;
-        let ssrcs = words
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .map_err(|_| "a malformed SSRC")?;
+        let semantics =
+            words.next().filter(|word| is_token(word)).ok_or("an ssrc-group without semantics")?;
+        let ssrcs = words.map(str::parse).collect::<Result<_, _>>().map_err(|_| "a malformed SSRC")?;
         self.ssrc_groups.push(SsrcGroup { semantics, ssrcs });
         Ok(())
     }
@@ -182,11 +164,7 @@ impl<'a> Media<'a> {
     fn take_rid(&mut self, value: &'a str) -> Taken {
         let (id, rest) = split_word(value);
         let (way, restrictions) = split_word(rest);
-        if id.is_empty()
-            || !id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        {
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
             return Err("a malformed rid");
         }
         let sends = match way {
@@ -194,11 +172,7 @@ impl<'a> Media<'a> {
             "recv" => false,
             _ => return Err("a rid that neither sends nor receives"),
         };
-        self.rids.push(Rid {
-            id,
-            sends,
-            restrictions,
-        });
+        self.rids.push(Rid { id, sends, restrictions });
         Ok(())
     }
 
@@ -213,10 +187,7 @@ impl<'a> Media<'a> {
                 _ => return Err("a simulcast that neither sends nor receives"),
             };
             let list = words.next().ok_or("a simulcast without streams")?;
-            *streams = list
-                .split(';')
-                .map(|stream| stream.split(',').map(alternative).collect())
-                .collect();
+            *streams = list.split(';').map(|stream| stream.split(',').map(alternative).collect()).collect();
         }
         self.simulcast = Some(simulcast);
         Ok(())
@@ -226,10 +197,7 @@ impl<'a> Media<'a> {
 fn alternative(text: &str) -> Alternative<'_> {
     match text.strip_prefix('~') {
         Some(rid) => Alternative { rid, paused: true },
-        None => Alternative {
-            rid: text,
-            paused: false,
-        },
+        None => Alternative { rid: text, paused: false },
     }
 }
 
@@ -251,10 +219,7 @@ fn is_hex_pair(text: &str) -> bool {
 fn extension(value: &str) -> Result<Extension<'_>, &'static str> {
     let (number, rest) = split_word(value);
     let (number, way) = match number.split_once('/') {
-        Some((number, way)) => (
-            number,
-            Some(direction(way).ok_or("an extmap with an unknown direction")?),
-        ),
+        Some((number, way)) => (number, Some(direction(way).ok_or("an extmap with an unknown direction")?)),
         None => (number, None),
     };
     let id = number.parse().map_err(|_| "an extmap without a number")?;
@@ -262,12 +227,7 @@ fn extension(value: &str) -> Result<Extension<'_>, &'static str> {
     if uri.is_empty() {
         return Err("an extmap without a URI");
     }
-    Ok(Extension {
-        id,
-        direction: way,
-        uri,
-        attributes,
-    })
+    Ok(Extension { id, direction: way, uri, attributes })
 }
 
 fn direction(name: &str) -> Option<Direction> {

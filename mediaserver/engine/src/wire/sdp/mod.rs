@@ -198,16 +198,10 @@ pub struct Description<'a> {
 /// Reads one description.
 pub fn parse(text: &[u8]) -> Result<Description<'_>, SdpError> {
     if text.len() > MAX_BYTES {
-        return Err(SdpError {
-            line: 1,
-            reason: "longer than 512 kB",
-        });
+        return Err(SdpError { line: 1, reason: "longer than 512 kB" });
     }
     let text = std::str::from_utf8(text).map_err(|error| SdpError {
-        line: 1 + text[..error.valid_up_to()]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count(),
+        line: 1 + text[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count(),
         reason: "not UTF-8",
     })?;
     let mut reader = Reader::default();
@@ -218,15 +212,10 @@ pub fn parse(text: &[u8]) -> Result<Description<'_>, SdpError> {
             continue; // the end, and blank lines that templates leave behind
         }
         last = index + 1;
-        reader
-            .line(line)
-            .map_err(|reason| SdpError { line: last, reason })?;
+        reader.line(line).map_err(|reason| SdpError { line: last, reason })?;
     }
     if reader.stage != Stage::Body {
-        return Err(SdpError {
-            line: last,
-            reason: "ends before o= and s=",
-        });
+        return Err(SdpError { line: last, reason: "ends before o= and s=" });
     }
     Ok(reader.description)
 }
@@ -330,9 +319,7 @@ impl<'a> Reader<'a> {
             return Err("m= needs a media type and a protocol");
         }
         let (port, ports) = port.split_once('/').unwrap_or((port, "1"));
-        let port = port
-            .parse()
-            .map_err(|_| "m= needs a port from 0 to 65535")?;
+        let port = port.parse().map_err(|_| "m= needs a port from 0 to 65535")?;
         if !is_digits(ports) {
             return Err("m= has a malformed number of ports");
         }
@@ -413,13 +400,7 @@ impl<'a> Media<'a> {
             }
             self.codec_index[usize::from(payload_type)] = self.codecs.len() as u8; // at most 128
             let (name, clock_rate) = static_payload(payload_type);
-            self.codecs.push(Codec {
-                payload_type,
-                name,
-                clock_rate,
-                channels: 1,
-                ..Codec::default()
-            });
+            self.codecs.push(Codec { payload_type, name, clock_rate, channels: 1, ..Codec::default() });
         }
         Ok(())
     }
@@ -465,7 +446,5 @@ fn is_digits(text: &str) -> bool {
 /// RFC 8866, section 9: `token`.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte))
 }

@@ -9,9 +9,7 @@ fn section(attributes: &str) -> String {
 }
 
 fn refused(text: &str) -> String {
-    parse(text.as_bytes())
-        .expect_err("should be refused")
-        .to_string()
+    parse(text.as_bytes()).expect_err("should be refused").to_string()
 }
 
 #[test]
@@ -23,15 +21,8 @@ fn codecs_keep_the_order_of_the_media_line() {
     );
     let description = parse(text.as_bytes()).unwrap();
     let media = &description.media[0];
-    assert_eq!(
-        media.codecs.len(),
-        2,
-        "payload types that m= does not list are left over"
-    );
-    assert_eq!(
-        (media.codecs[0].name, media.codecs[0].clock_rate),
-        ("H264", 90000)
-    );
+    assert_eq!(media.codecs.len(), 2, "payload types that m= does not list are left over");
+    assert_eq!((media.codecs[0].name, media.codecs[0].clock_rate), ("H264", 90000));
     assert_eq!(media.codecs[0].fmtp, "profile-level-id=42e01f");
     assert_eq!(media.codecs[0].feedback, ["nack pli"]);
     assert_eq!(media.codecs[1].fmtp, "apt=96");
@@ -48,60 +39,28 @@ fn session_level_attributes_stay_at_the_session() {
     );
     let description = parse(text.as_bytes()).unwrap();
     assert!(description.ice_lite && description.common.extmap_allow_mixed);
-    assert_eq!(
-        description.groups[0],
-        Group {
-            semantics: "BUNDLE",
-            mids: vec!["a", "b"]
-        }
-    );
+    assert_eq!(description.groups[0], Group { semantics: "BUNDLE", mids: vec!["a", "b"] });
     assert_eq!(description.groups[1].semantics, "LS");
     assert_eq!(description.common.direction, Some(Direction::SendRecv));
     assert_eq!(description.common.setup, Some(Setup::Passive));
     assert_eq!(description.common.fingerprints[0].algorithm, "SHA-256");
-    let [audio, data] = &description.media[..] else {
-        panic!("two sections")
-    };
-    assert!(
-        audio.bundle_only && audio.port == 0 && audio.common.direction == Some(Direction::RecvOnly)
-    );
-    assert_eq!(
-        audio.codecs[0].name, "PCMU",
-        "payload types of RFC 3551 need no rtpmap"
-    );
-    assert_eq!(
-        (data.kind, data.formats, data.is_rtp()),
-        ("application", "webrtc-datachannel", false)
-    );
+    let [audio, data] = &description.media[..] else { panic!("two sections") };
+    assert!(audio.bundle_only && audio.port == 0 && audio.common.direction == Some(Direction::RecvOnly));
+    assert_eq!(audio.codecs[0].name, "PCMU", "payload types of RFC 3551 need no rtpmap");
+    assert_eq!((data.kind, data.formats, data.is_rtp()), ("application", "webrtc-datachannel", false));
 }
 
 #[test]
 fn header_extensions_with_directions_and_attributes() {
-    let text = section(
-        "a=extmap:3/recvonly urn:x short long\na=extmap:4 urn:y\na=extmap:4100/inactive urn:z\n",
-    );
+    let text =
+        section("a=extmap:3/recvonly urn:x short long\na=extmap:4 urn:y\na=extmap:4100/inactive urn:z\n");
     let description = parse(text.as_bytes()).unwrap();
     assert_eq!(
         description.media[0].common.extensions,
         [
-            Extension {
-                id: 3,
-                direction: Some(Direction::RecvOnly),
-                uri: "urn:x",
-                attributes: "short long"
-            },
-            Extension {
-                id: 4,
-                direction: None,
-                uri: "urn:y",
-                attributes: ""
-            },
-            Extension {
-                id: 4100,
-                direction: Some(Direction::Inactive),
-                uri: "urn:z",
-                attributes: ""
-            },
+            Extension { id: 3, direction: Some(Direction::RecvOnly), uri: "urn:x", attributes: "short long" },
+            Extension { id: 4, direction: None, uri: "urn:y", attributes: "" },
+            Extension { id: 4100, direction: Some(Direction::Inactive), uri: "urn:z", attributes: "" },
         ]
     );
 }
@@ -116,39 +75,14 @@ fn ssrcs_rids_and_simulcast() {
     let description = parse(text.as_bytes()).unwrap();
     let media = &description.media[0];
     assert_eq!(media.msid, Some("{stream}"));
-    assert_eq!(
-        media.ssrc_groups,
-        [SsrcGroup {
-            semantics: "FID",
-            ssrcs: vec![5, 6]
-        }]
-    );
+    assert_eq!(media.ssrc_groups, [SsrcGroup { semantics: "FID", ssrcs: vec![5, 6] }]);
     assert_eq!(media.ssrcs.len(), 2);
-    assert_eq!(
-        media.ssrcs[0],
-        Ssrc {
-            ssrc: 5,
-            cname: Some("me")
-        }
-    );
-    assert_eq!(
-        media.rids[0],
-        Rid {
-            id: "q",
-            sends: true,
-            restrictions: "pt=96;max-width=320"
-        }
-    );
+    assert_eq!(media.ssrcs[0], Ssrc { ssrc: 5, cname: Some("me") });
+    assert_eq!(media.rids[0], Rid { id: "q", sends: true, restrictions: "pt=96;max-width=320" });
     assert!(!media.rids[2].sends);
     let simulcast = media.simulcast.as_ref().unwrap();
     assert_eq!(simulcast.send[0].len(), 2);
-    assert_eq!(
-        simulcast.send[1],
-        [Alternative {
-            rid: "h",
-            paused: true
-        }]
-    );
+    assert_eq!(simulcast.send[1], [Alternative { rid: "h", paused: true }]);
     assert_eq!(simulcast.recv.len(), 1);
 }
 
@@ -160,10 +94,7 @@ fn what_is_of_no_use_is_skipped() {
     );
     assert_eq!(parse(text.as_bytes()).unwrap().media.len(), 1);
     let named = section("").replace("IP4 0.0.0.0", "IP4 media.example.org");
-    assert!(
-        parse(named.as_bytes()).is_ok(),
-        "a name instead of an address in c="
-    );
+    assert!(parse(named.as_bytes()).is_ok(), "a name instead of an address in c=");
 }
 
 #[test]
@@ -175,10 +106,7 @@ fn setup_roles() {
         ("holdconn", Setup::HoldConn),
     ] {
         let text = section(&format!("a=setup:{text}\n"));
-        assert_eq!(
-            parse(text.as_bytes()).unwrap().media[0].common.setup,
-            Some(role)
-        );
+        assert_eq!(parse(text.as_bytes()).unwrap().media[0].common.setup, Some(role));
     }
 }
 
@@ -186,19 +114,10 @@ fn setup_roles() {
 fn malformed_lines_are_named() {
     assert_eq!(refused(""), "line 1: ends before o= and s=");
     assert_eq!(refused("v=1\r\n"), "line 1: a version other than 0");
-    assert_eq!(
-        refused("o=- 1 1 IN IP4 x\r\n"),
-        "line 1: v=0 expected first"
-    );
+    assert_eq!(refused("o=- 1 1 IN IP4 x\r\n"), "line 1: v=0 expected first");
     assert_eq!(refused("v=0\r\ns=-\r\n"), "line 2: o= expected after v=");
-    assert_eq!(
-        refused("v=0\r\no=- 1 IN IP4 x\r\n"),
-        "line 2: o= needs six fields"
-    );
-    assert_eq!(
-        refused("v=0\r\no=- 1 1 IN IP4 x\r\n"),
-        "line 2: ends before o= and s="
-    );
+    assert_eq!(refused("v=0\r\no=- 1 IN IP4 x\r\n"), "line 2: o= needs six fields");
+    assert_eq!(refused("v=0\r\no=- 1 1 IN IP4 x\r\n"), "line 2: ends before o= and s=");
     for (line, reason) in [
         ("garbage", "not of the form x=value"),
         ("y=1", "unknown type of line"),
@@ -215,53 +134,25 @@ fn malformed_lines_are_named() {
         ("a=fingerprint:sha-256", "a malformed fingerprint"),
         ("a=extmap:x urn:x", "an extmap without a number"),
         ("a=extmap:1", "an extmap without a URI"),
-        (
-            "a=extmap:1/sideways urn:x",
-            "an extmap with an unknown direction",
-        ),
+        ("a=extmap:1/sideways urn:x", "an extmap with an unknown direction"),
         ("a=rtpmap:96", "an rtpmap without a codec"),
         ("a=rtpmap:96 H264", "an rtpmap without a clock rate"),
-        (
-            "a=rtpmap:96 opus/48000/x",
-            "an rtpmap with malformed channels",
-        ),
-        (
-            "a=rtpmap:300 H264/90000",
-            "a payload type that is not from 0 to 127",
-        ),
+        ("a=rtpmap:96 opus/48000/x", "an rtpmap with malformed channels"),
+        ("a=rtpmap:300 H264/90000", "a payload type that is not from 0 to 127"),
         ("a=rtcp-fb:96", "an rtcp-fb without a value"),
         ("a=ssrc:4294967296 cname:x", "a malformed SSRC"),
         ("a=ssrc-group:FID 1 -2", "a malformed SSRC"),
         ("a=rid:a/b send", "a malformed rid"),
         ("a=rid:a", "a rid that neither sends nor receives"),
-        (
-            "a=simulcast:q;h",
-            "a simulcast that neither sends nor receives",
-        ),
+        ("a=simulcast:q;h", "a simulcast that neither sends nor receives"),
         ("a=simulcast:send", "a simulcast without streams"),
         ("c=IN IP4", "c= needs three fields"),
-        (
-            "m=video 9 UDP/TLS/RTP/SAVPF",
-            "m= needs media, port, protocol and formats",
-        ),
-        (
-            "m=video 99999 UDP/TLS/RTP/SAVPF 96",
-            "m= needs a port from 0 to 65535",
-        ),
-        (
-            "m=video 9/x UDP/TLS/RTP/SAVPF 96",
-            "m= has a malformed number of ports",
-        ),
-        (
-            "m=video 9 UDP/TLS/RTP/SAVPF 128",
-            "a payload type that is not from 0 to 127",
-        ),
+        ("m=video 9 UDP/TLS/RTP/SAVPF", "m= needs media, port, protocol and formats"),
+        ("m=video 99999 UDP/TLS/RTP/SAVPF 96", "m= needs a port from 0 to 65535"),
+        ("m=video 9/x UDP/TLS/RTP/SAVPF 96", "m= has a malformed number of ports"),
+        ("m=video 9 UDP/TLS/RTP/SAVPF 128", "a payload type that is not from 0 to 127"),
     ] {
-        assert_eq!(
-            refused(&section(&format!("{line}\r\n"))),
-            format!("line 7: {reason}"),
-            "{line}"
-        );
+        assert_eq!(refused(&section(&format!("{line}\r\n"))), format!("line 7: {reason}"), "{line}");
     }
     let twice = section("a=mid:0\nm=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:0\n");
     assert_eq!(refused(&twice), "line 9: a mid that another section has");
@@ -269,27 +160,14 @@ fn malformed_lines_are_named() {
 
 #[test]
 fn bytes_that_are_not_text_are_refused() {
-    assert_eq!(
-        parse(b"v=0\r\no=\xff").unwrap_err(),
-        SdpError {
-            line: 2,
-            reason: "not UTF-8"
-        }
-    );
-    assert_eq!(
-        refused(&section("a=x:\0\r\n")),
-        "line 7: a control character in the value"
-    );
+    assert_eq!(parse(b"v=0\r\no=\xff").unwrap_err(), SdpError { line: 2, reason: "not UTF-8" });
+    assert_eq!(refused(&section("a=x:\0\r\n")), "line 7: a control character in the value");
 }
 
 #[test]
 fn sizes_are_bounded() {
     assert!(refused(&section(&"a=x\n".repeat(MAX_BYTES / 4))).contains("512 kB"));
-    assert!(refused(&format!(
-        "{HEAD}{}",
-        "m=audio 9 RTP/AVP 0\n".repeat(MAX_SECTIONS + 1)
-    ))
-    .contains("1000"));
+    assert!(refused(&format!("{HEAD}{}", "m=audio 9 RTP/AVP 0\n".repeat(MAX_SECTIONS + 1))).contains("1000"));
 }
 
 /// Words of the language, put together wrongly.
