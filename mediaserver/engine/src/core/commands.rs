@@ -13,7 +13,9 @@ impl Core {
     /// Does what the Python side wants; what cannot be done is counted.
     pub fn command(&mut self, now: Instant, command: Command) {
         let done = match command {
-            Command::OpenTransport { transport, credentials } => self.open_transport(now, transport, &credentials),
+            Command::OpenTransport { transport, credentials } => {
+                self.open_transport(now, transport, &credentials)
+            }
             Command::RestartIce { transport, credentials } => self.restart_ice(now, transport, &credentials),
             Command::SendDtls { transport, datagram } => self.send_dtls(transport, datagram),
             Command::SetSrtp { transport, profile, local_key, remote_key } => {
@@ -75,7 +77,14 @@ impl Core {
         Some(())
     }
 
-    fn set_srtp(&mut self, now: Instant, id: u64, profile: Profile, local: &[u8], remote: &[u8]) -> Option<()> {
+    fn set_srtp(
+        &mut self,
+        now: Instant,
+        id: u64,
+        profile: Profile,
+        local: &[u8],
+        remote: &[u8],
+    ) -> Option<()> {
         let t = self.place(id)?;
         let (sender, receiver) = (Sender::new(profile, local).ok()?, Receiver::new(profile, remote).ok()?);
         let transport = &mut self.transports[t];
@@ -153,11 +162,14 @@ impl Core {
             let slot = &mut self.slots[s];
             if slot.parameters.mid == parameters.mid {
                 // The same SSRC must go on with its indices: no SRTP index is used twice.
-                let same = (slot.parameters.ssrc, slot.parameters.rtx_ssrc) == (parameters.ssrc, parameters.rtx_ssrc);
+                let same = (slot.parameters.ssrc, slot.parameters.rtx_ssrc)
+                    == (parameters.ssrc, parameters.rtx_ssrc);
                 return same.then(|| slot.parameters = parameters);
             }
             let ssrcs = [Some(slot.parameters.ssrc), slot.parameters.rtx_ssrc];
-            if ssrcs.contains(&Some(parameters.ssrc)) || parameters.rtx_ssrc.is_some_and(|ssrc| ssrcs.contains(&Some(ssrc))) {
+            if ssrcs.contains(&Some(parameters.ssrc))
+                || parameters.rtx_ssrc.is_some_and(|ssrc| ssrcs.contains(&Some(ssrc)))
+            {
                 return None;
             }
         }

@@ -47,14 +47,20 @@ impl Streams {
 
 /// Finds the place of an SSRC that was not seen before, among a transport's producers: by what
 /// the offer declared, else by MID and RID, else by a payload type that only one of them has.
-pub fn discover(producers: &Table<Producer>, of_transport: &[usize], header: &RtpHeader, packet: &[u8]) -> Option<Stream> {
+pub fn discover(
+    producers: &Table<Producer>,
+    of_transport: &[usize],
+    header: &RtpHeader,
+    packet: &[u8],
+) -> Option<Stream> {
     let candidates = || of_transport.iter().map(|&place| (place, &producers[place]));
     let declared = candidates().find_map(|(place, producer)| {
         let (layer, repair) = declared_layer(producer, header.ssrc)?;
         Some((place, layer, repair))
     });
     let found = declared.or_else(|| {
-        let (place, producer) = by_mid(candidates(), header, packet).or_else(|| by_payload_type(candidates(), header))?;
+        let (place, producer) =
+            by_mid(candidates(), header, packet).or_else(|| by_payload_type(candidates(), header))?;
         let (layer, repair) = layer(producer, header, packet)?;
         Some((place, layer, repair))
     });
@@ -151,7 +157,12 @@ mod tests {
         Producer::new(0, parameters, || 0)
     }
 
-    fn found(producers: &[Producer], payload_type: u8, ssrc: u32, extensions: &[(u8, &[u8])]) -> Option<(usize, usize, bool)> {
+    fn found(
+        producers: &[Producer],
+        payload_type: u8,
+        ssrc: u32,
+        extensions: &[(u8, &[u8])],
+    ) -> Option<(usize, usize, bool)> {
         let mut bytes = Vec::new();
         let fields = HeaderFields {
             marker: false,

@@ -18,21 +18,47 @@ pub struct IceCredentials {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// An id in use opens anew: what was there is closed first.
-    OpenTransport { transport: u64, credentials: IceCredentials },
+    OpenTransport {
+        transport: u64,
+        credentials: IceCredentials,
+    },
     /// Media goes on over the old path until the new credentials are nominated.
-    RestartIce { transport: u64, credentials: IceCredentials },
-    SendDtls { transport: u64, datagram: Vec<u8> },
+    RestartIce {
+        transport: u64,
+        credentials: IceCredentials,
+    },
+    SendDtls {
+        transport: u64,
+        datagram: Vec<u8>,
+    },
     /// Keys: master key, then master salt. They replace what was there.
-    SetSrtp { transport: u64, profile: Profile, local_key: Vec<u8>, remote_key: Vec<u8> },
+    SetSrtp {
+        transport: u64,
+        profile: Profile,
+        local_key: Vec<u8>,
+        remote_key: Vec<u8>,
+    },
     /// With its producers and slots.
-    CloseTransport { transport: u64 },
-    OpenProducer { transport: u64, parameters: ProducerParameters },
-    CloseProducer { source: u32 },
-    OpenSlot { transport: u64, parameters: SlotParameters },
+    CloseTransport {
+        transport: u64,
+    },
+    OpenProducer {
+        transport: u64,
+        parameters: ProducerParameters,
+    },
+    CloseProducer {
+        source: u32,
+    },
+    OpenSlot {
+        transport: u64,
+        parameters: SlotParameters,
+    },
     /// (transport, mid of the slot, source or 0): all at one instant. A source may be assigned
     /// before its producer is opened.
     Assign(Vec<(u64, String, u32)>),
-    RequestKeyframe { source: u32 },
+    RequestKeyframe {
+        source: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +75,29 @@ pub enum IceState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A DTLS datagram from an address that ICE has validated.
-    Dtls { transport: u64, datagram: Vec<u8> },
-    Ice { transport: u64, state: IceState, remote: SocketAddr },
+    Dtls {
+        transport: u64,
+        datagram: Vec<u8>,
+    },
+    Ice {
+        transport: u64,
+        state: IceState,
+        remote: SocketAddr,
+    },
     /// RTP of a source arrives; or none has for 2 s.
-    Source { source: u32, live: bool },
+    Source {
+        source: u32,
+        live: bool,
+    },
     /// The source that is forwarded in a slot from now on; 0: none.
-    Slot { transport: u64, mid: String, source: u32 },
+    Slot {
+        transport: u64,
+        mid: String,
+        source: u32,
+    },
     /// (source, level in -dBov), loudest first; empty when a group has fallen silent.
-    Speakers { group: u32, levels: Vec<(u32, u8)> },
+    Speakers {
+        group: u32,
+        levels: Vec<(u32, u8)>,
+    },
 }

@@ -101,7 +101,7 @@ impl Core {
         // RFC 3550, 6.4.1: in 1/65536 s.
         let sent = report.last_sr.wrapping_add(report.delay_since_last_sr);
         let rtt = ((self.clock.ntp(now) >> 16) as u32).wrapping_sub(sent);
-        let rtt_ms = (u64::from(rtt) * 1000 >> 16) as u32;
+        let rtt_ms = ((u64::from(rtt) * 1000) >> 16) as u32;
         if rtt_ms > MAX_RTT_MS {
             return;
         }

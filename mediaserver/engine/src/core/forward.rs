@@ -35,7 +35,8 @@ impl Core {
             match slot.admit(now, producer, l, packet) {
                 Admission::No => {}
                 Admission::Pass(index) => {
-                    if slot.rewriter.is_newest(index) && slot.rewriter.is_off_line(packet.timestamp, captured) {
+                    if slot.rewriter.is_newest(index) && slot.rewriter.is_off_line(packet.timestamp, captured)
+                    {
                         slot.begin(feed, number, packet, captured);
                     }
                     sender.send(slot, packet);
@@ -113,6 +114,7 @@ impl Sender<'_> {
         let start = self.output.bytes.len();
         let header_len = slot.write(&segment, packet, index, None, &times, &mut self.output.bytes);
         self.transport.send_rtp(self.output, self.stats, start, header_len, index);
+        self.transport.allow_retransmission();
         slot.sent(&segment, packet, index);
     }
 }

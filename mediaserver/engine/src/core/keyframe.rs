@@ -21,6 +21,11 @@ pub struct KeyframeRequests {
 }
 
 impl KeyframeRequests {
+    /// Losses make one necessary: `due` tells when to ask.
+    pub fn want(&mut self) {
+        self.wanted = true;
+    }
+
     /// Somebody new needs one. True: ask now.
     pub fn ask(&mut self, now: Instant) -> bool {
         self.wanted = true;

@@ -44,13 +44,8 @@ impl Extension {
     ];
 
     /// Those that go from a producer to its slots as they are.
-    pub const PASSED: [Self; 5] = [
-        Self::AudioLevel,
-        Self::VideoOrientation,
-        Self::ContentType,
-        Self::ColorSpace,
-        Self::PlayoutDelay,
-    ];
+    pub const PASSED: [Self; 5] =
+        [Self::AudioLevel, Self::VideoOrientation, Self::ContentType, Self::ColorSpace, Self::PlayoutDelay];
 
     /// The short name by which the Python side calls it.
     pub fn name(self) -> &'static str {
@@ -75,9 +70,7 @@ impl Extension {
             Self::Rid => "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
             Self::RepairedRid => "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
             Self::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-            Self::Twcc => {
-                "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-            }
+            Self::Twcc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
             Self::AbsSendTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
             Self::VideoOrientation => "urn:3gpp:video-orientation",
             Self::ContentType => "http://www.webrtc.org/experiments/rtp-hdrext/video-content-type",

@@ -126,7 +126,11 @@ impl Producer {
     }
 
     fn order(&self, a: usize, b: usize) -> Ordering {
-        if self.is_larger(a, b) { Ordering::Greater } else { Ordering::Less }
+        if self.is_larger(a, b) {
+            Ordering::Greater
+        } else {
+            Ordering::Less
+        }
     }
 
     /// Whether RTP has come in the last 2 s.
@@ -233,7 +237,7 @@ impl Layer {
                     self.receiver.time(packet.timestamp, micros);
                 }
                 if nacks && missing > 0 && !self.nack.lost(now, index - missing, index) {
-                    self.keyframe.ask(now);
+                    self.keyframe.want();
                 }
             }
             Arrival::Jump { from } => {
@@ -347,7 +351,7 @@ mod tests {
         assert_eq!(send(&mut p, now, 0, 13, &[0x41]), Accepted::Forward(12));
         assert_eq!(send(&mut p, now, 0, 12, &[]), Accepted::Forward(11), "empty");
         assert_eq!(send(&mut p, now, 0, 12, &[]), Accepted::Duplicate);
-        assert_eq!(p.layers[0].cache.get(11).unwrap().payload, []);
+        assert!(p.layers[0].cache.get(11).unwrap().payload.is_empty());
     }
 
     #[test]

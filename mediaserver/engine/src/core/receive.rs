@@ -69,7 +69,8 @@ impl Core {
         let mut outcome = None;
         if !message.verify(key) {
             self.stats.drop(Drop::StunUnauthenticated);
-            let code = if message.has_integrity() { ErrorCode::Unauthenticated } else { ErrorCode::BadRequest };
+            let code =
+                if message.has_integrity() { ErrorCode::Unauthenticated } else { ErrorCode::BadRequest };
             stun::write_error(out, transaction, code, &[], None);
         } else if !message.unknown_attributes().is_empty() {
             let unknown = message.unknown_attributes();
@@ -156,7 +157,8 @@ impl Core {
         };
         if stream.repair {
             // RFC 4588, 4: the original sequence number lies before the original payload.
-            let Some((sequence, payload)) = payload.split_first_chunk::<2>().filter(|(_, p)| !p.is_empty()) else {
+            let Some((sequence, payload)) = payload.split_first_chunk::<2>().filter(|(_, p)| !p.is_empty())
+            else {
                 self.stats.padding_received += 1;
                 return;
             };
@@ -234,7 +236,14 @@ impl Core {
     }
 
     /// Every packet of the transport counts for its feedback, whatever stream it is of.
-    fn record_arrival(&mut self, now: Instant, t: usize, header: &RtpHeader, packet: &[u8], stream: Option<Stream>) {
+    fn record_arrival(
+        &mut self,
+        now: Instant,
+        t: usize,
+        header: &RtpHeader,
+        packet: &[u8],
+        stream: Option<Stream>,
+    ) {
         let transport = &mut self.transports[t];
         let id = |place: usize| {
             let parameters = &self.producers[place].parameters;

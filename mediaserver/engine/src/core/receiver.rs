@@ -15,9 +15,13 @@ const MAX_GAP: u64 = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// The newest; `missing` before it have not come (yet).
-    Newest { missing: u64 },
+    Newest {
+        missing: u64,
+    },
     /// The newest, so far ahead that what is between will not come.
-    Jump { from: u64 },
+    Jump {
+        from: u64,
+    },
     /// Behind the newest, and new.
     Late,
     Duplicate,
@@ -220,7 +224,10 @@ mod tests {
         let mut receiver = Receiver::new(8000);
         for n in 0..200u32 {
             // Every second packet is 10 ms late: 80 ticks between transits.
-            receiver.time((u32::MAX - 800).wrapping_add(n * 160), i64::from(n) * 20_000 + i64::from(n % 2) * 10_000);
+            receiver.time(
+                (u32::MAX - 800).wrapping_add(n * 160),
+                i64::from(n) * 20_000 + i64::from(n % 2) * 10_000,
+            );
         }
         assert!((75..=80).contains(&(receiver.jitter >> 4)), "{}", receiver.jitter >> 4);
         assert_eq!(receiver.jitter_ms(), 9);

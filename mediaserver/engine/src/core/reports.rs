@@ -53,10 +53,10 @@ impl Core {
                 let video = producer.is_video();
                 let layer = &mut producer.layers[l];
                 let mut lost = Vec::new();
-                if !layer.nack.due(now, &mut lost) && video && !producer.slots.is_empty() {
-                    layer.keyframe.ask_for_receiver(now);
+                if !layer.nack.due(now, &mut lost) {
+                    layer.keyframe.want();
                 }
-                let keyframe = layer.keyframe.due(now);
+                let keyframe = layer.keyframe.due(now) && video && !producer.slots.is_empty();
                 if let (false, Some(media)) = (lost.is_empty(), layer.ssrc) {
                     self.stats.nacks_sent += 1;
                     let transport = &mut self.transports[t];

@@ -287,7 +287,8 @@ fn first_of_frame(producer: &Producer, at: usize, packet: &Cached) -> u64 {
         return first;
     }
     // The parameter sets may be what is missing: their places are kept free.
-    let missing = (1..=RESERVED).take_while(|back| first.checked_sub(*back).is_some_and(|n| cache.get(n).is_none()));
+    let missing =
+        (1..=RESERVED).take_while(|back| first.checked_sub(*back).is_some_and(|n| cache.get(n).is_none()));
     match cache.get(first.saturating_sub(missing.clone().count() as u64 + 1)) {
         Some(_) => first - missing.count() as u64,
         None => first, // nothing came before: the stream has just begun

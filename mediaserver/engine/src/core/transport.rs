@@ -118,7 +118,14 @@ impl Transport {
     }
 
     /// Encrypts the RTP packet that lies in the arena from `start` on, and sends it.
-    pub fn send_rtp(&mut self, output: &mut Output, stats: &mut Stats, start: usize, header_len: usize, index: u64) {
+    pub fn send_rtp(
+        &mut self,
+        output: &mut Output,
+        stats: &mut Stats,
+        start: usize,
+        header_len: usize,
+        index: u64,
+    ) {
         let (Some(keys), Some(path)) = (&self.outbound, self.ice.selected()) else {
             output.bytes.truncate(start);
             return;
@@ -128,14 +135,14 @@ impl Transport {
         let len = (output.bytes.len() - start) as u64;
         self.packets_sent += 1;
         self.bytes_sent += len;
-        self.allowance = (self.allowance + ALLOWANCE_PER_PACKET).min(MAX_ALLOWANCE);
         stats.rtp_sent += 1;
         stats.bytes_sent += len;
     }
 
     /// Encrypts the RTCP compound that lies in the arena from `start` on, and sends it.
     pub fn send_rtcp(&mut self, output: &mut Output, stats: &mut Stats, start: usize) {
-        let (Some(keys), Some(path), true) = (&self.outbound, self.ice.selected(), self.ice.may_send()) else {
+        let (Some(keys), Some(path), true) = (&self.outbound, self.ice.selected(), self.ice.may_send())
+        else {
             output.bytes.truncate(start);
             return;
         };
@@ -164,6 +171,11 @@ impl Transport {
             times.abs_send_time = Some([a, b, c]);
         }
         times
+    }
+
+    /// A packet of media goes out, which may be lost.
+    pub fn allow_retransmission(&mut self) {
+        self.allowance = (self.allowance + ALLOWANCE_PER_PACKET).min(MAX_ALLOWANCE);
     }
 
     /// Whether the peer may have one more retransmission: more than it can lose is an attack.

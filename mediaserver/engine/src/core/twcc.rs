@@ -97,7 +97,8 @@ impl Recorder {
         while done < arrivals.len() && written < max_packets {
             let rest = &arrivals[done..];
             let sequence = (self.next + done as u64) as u16;
-            let told = rtcp::write_transport_feedback(out, sender, self.media, self.feedback_count, sequence, rest);
+            let told =
+                rtcp::write_transport_feedback(out, sender, self.media, self.feedback_count, sequence, rest);
             if told == 0 {
                 // Nothing but losses: they are told before the next arrival, or with none.
                 done += rest.len().min(MAX_STATUSES);

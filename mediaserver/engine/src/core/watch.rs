@@ -129,7 +129,10 @@ impl Core {
         let mut groups: BTreeMap<u32, Vec<(u32, u8)>> = BTreeMap::new();
         for producer in self.producers.iter_mut() {
             if let Some(level) = producer.loudness.speaking(now) {
-                groups.entry(producer.parameters.group).or_default().push((producer.parameters.source, level));
+                groups
+                    .entry(producer.parameters.group)
+                    .or_default()
+                    .push((producer.parameters.source, level));
             }
         }
         for &group in self.rankings.keys() {
