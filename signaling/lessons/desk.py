@@ -116,7 +116,7 @@ class Desk:
         )
 
     async def _answer(self, request: rq.QuizAnswer) -> replies.AnyReply:
-        refusal = await self._lesson.answer(self._actor, request)
+        refusal = await self._lesson.answer_quiz(self._actor, request)
         if refusal is not None:
             raise KelianError(refusal.code, **refusal.detail)
         return replies.Ack(req=request.req)

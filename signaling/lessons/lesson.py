@@ -17,10 +17,10 @@ from signaling.lessons.meters import Meters
 from signaling.lessons.pace import Pace
 from signaling.lessons.pipeline import Done, Outcome, Pipeline, utc_ms
 from signaling.lessons.presence import Presence, WaitingRoom
+from signaling.lessons.quizzes import Quizzes
 from signaling.log import events as ev
-from signaling.log.commands import SYSTEM, Actor, CloseQuiz, Command, Create, Join, Leave
-from signaling.log.commands import Tally as TallyCommand
-from signaling.log.decide import Refusal, check_answer
+from signaling.log.commands import SYSTEM, Actor, Command, Create, Join, Leave
+from signaling.log.decide import Refusal
 from signaling.log.events import Entry
 from signaling.log.plan import Plan, plan
 from signaling.log.roles import RIGHTS, pool
@@ -34,7 +34,6 @@ from signaling.stores import LessonStore, StoreError
 log = structlog.get_logger("signaling.lesson")
 
 TAIL = 4096  # entries kept in memory: as far back as a client may resume
-TALLY_EVENT_S = 1.05  # a little over the second that the rules ask for
 FANOUT_MAX_S = 0.5
 RETRY_MS = 1000
 NO_ENTRY = ("no_such_lesson", "lesson_not_started")  # refusals of a join that mean: wait here
@@ -93,7 +92,6 @@ class RunningLesson:
         self._meters = meters
         self._hooks = hooks
         self._names = names
-        self._tally = tally
         self._tail: deque[Entry] = deque(entries, maxlen=TAIL)
         self._unsent: list[Entry] = []
         self._audience: dict[Connection, None] = {}  # those who were welcomed
@@ -108,17 +106,17 @@ class RunningLesson:
             committed=self._committed,
             failed=self._failed,
         )
+        self._quizzes = Quizzes(log_id, self._pipeline, tally, store)
         self._presence = Presence(
             audience=self._audience.keys(),
             state=lambda: self._pipeline.committed,
             people=self.people,
             live=hooks.live,
-            tally=self._open_tally,
+            tally=self._quizzes.open_tally,
             meters=meters,
         )
         self._presence.planned(self.plan)
         self._fanout_pace = Pace(settings.fanout_ms / 1000, self._fan_out)
-        self._tally_pace = Pace(TALLY_EVENT_S, self._log_tally)
         for participant, person in state.participants.items():
             if person.present:
                 self._start_grace(participant)
@@ -168,7 +166,7 @@ class RunningLesson:
         self._grace.clear()
         self._presence.close()
         self._fanout_pace.cancel()
-        self._tally_pace.cancel()
+        self._quizzes.close()
 
     async def settled(self) -> None:
         """Returns when everything decided is on disk."""
@@ -218,7 +216,8 @@ class RunningLesson:
             return
         try:
             await self.name(connection.participant, connection.name)
-            answers = await self._answers_of(connection)
+            actor = Actor(connection.participant, connection.role)
+            answers = await self._quizzes.answers_of(actor)
         except StoreError as error:
             connection.refuse(hello.req, error.code, error.detail, retry_after_ms=RETRY_MS)
             return
@@ -232,11 +231,6 @@ class RunningLesson:
         if self.connection_count >= limits.connections_per_lesson:
             return "lesson_full"
         return None
-
-    async def _answers_of(self, connection: Connection) -> dict[int, list[int]]:
-        if not self._pipeline.state.quizzes or "quiz_answer" not in RIGHTS[connection.role].may:
-            return {}
-        return await self._store.answers_of(self.log, connection.participant)
 
     def _enter(self, connection: Connection, hello: rq.Hello, answers: dict[int, list[int]]) -> None:
         def done(outcome: Outcome) -> None:
@@ -283,7 +277,7 @@ class RunningLesson:
                 pool=pool(connection.role, hello.device),
                 state=seen,
                 people=self.people(people_in(seen)) if seen is not None else {},
-                answers=self._with_newest(answers, connection.participant),
+                answers=self._quizzes.with_newest(answers, connection.participant),
                 session_lost=hello.session is not None
                 and not self._hooks.claim(self, connection, hello.session),
             )
@@ -306,11 +300,6 @@ class RunningLesson:
         viewer = Actor(connection.participant, connection.role)
         missed = islice(self._tail, len(self._tail) - count, None)
         return [entry for entry in missed if visible(entry, viewer)]
-
-    def _with_newest(self, answers: dict[int, list[int]], participant: str) -> dict[int, list[int]]:
-        quiz = self._pipeline.state.quiz
-        chosen = self._tally.choices(participant) if quiz is not None and self._tally is not None else None
-        return {**answers, quiz.quiz: list(chosen)} if quiz is not None and chosen is not None else answers
 
     # --- going ------------------------------------------------------------------------------
 
@@ -389,48 +378,21 @@ class RunningLesson:
 
     # --- the quiz ---------------------------------------------------------------------------
 
-    async def answer(self, actor: Actor, answer: rq.QuizAnswer) -> Refusal | None:
+    def ask_quiz(self, actor: Actor, ask: rq.QuizAsk, done: Done) -> None:
+        self._quizzes.ask(actor, ask, done)
+
+    async def answer_quiz(self, actor: Actor, answer: rq.QuizAnswer) -> Refusal | None:
         """Keeps one answer; returns when it is kept. Raises StoreError."""
-        refusal = check_answer(self._pipeline.state, actor, answer)
-        if refusal is not None:
-            return refusal
-        assert self._tally is not None  # made with the quiz that check_answer found open
-        self._tally.answer(actor.participant, answer.choices)
-        self._presence.tally()
-        self._tally_pace.poke()
-        await self._store.answer(self.log, answer.quiz, actor.participant, answer.choices, utc_ms())
-        return None
+        return await self._quizzes.answer(actor, answer, self._presence)
 
     def close_quiz(self, actor: Actor, quiz: int, done: Done) -> None:
-        tally = self._tally
-        counts, answered = (tally.counts, tally.answered) if tally is not None else ((), 0)
-        self.submit(actor, CloseQuiz(quiz=quiz, counts=counts, answered=answered), done)
-
-    def ask_quiz(self, actor: Actor, ask: rq.QuizAsk, done: Done) -> None:
-        before = self._pipeline.state.quiz
-        self.submit(actor, ask, done)
-        quiz = self._pipeline.state.quiz
-        if quiz is not None and quiz is not before:
-            self._tally = Tally(len(quiz.options))
+        self._quizzes.close_quiz(actor, quiz, done)
 
     def end(self, actor: Actor, command: rq.EndLesson, done: Done) -> None:
         """An open quiz is closed first, with its exact totals."""
-        quiz = self._pipeline.state.quiz
-        if quiz is not None and quiz.open and "end_lesson" in RIGHTS[actor.role].may:
-            self.close_quiz(actor, quiz.quiz, lambda outcome: None)
+        if "end_lesson" in RIGHTS[actor.role].may:
+            self._quizzes.close_open(actor)
         self.submit(actor, command, done)
-
-    def _open_tally(self) -> tuple[int, Tally] | None:
-        quiz, tally = self._pipeline.committed.quiz, self._tally
-        return (quiz.quiz, tally) if quiz is not None and quiz.open and tally is not None else None
-
-    def _log_tally(self) -> None:
-        open_quiz = self._open_tally()
-        if open_quiz is None:
-            return
-        quiz, tally = open_quiz
-        command = TallyCommand(quiz=quiz, counts=tally.counts, answered=tally.answered)
-        self.submit(SYSTEM, command, lambda outcome: None)
 
     # --- what the media say -----------------------------------------------------------------
 

@@ -1,0 +1,85 @@
+"""The question that is open: single answers go to a table, totals to presence and to the log.
+
+A thousand answers are a thousand rows in few commits, and one number per option for those who
+teach: four times a second as presence, once a second as an event.
+"""
+
+from signaling.lessons.pace import Pace
+from signaling.lessons.pipeline import Done, Pipeline, utc_ms
+from signaling.lessons.presence import Presence
+from signaling.log.commands import SYSTEM, Actor, CloseQuiz
+from signaling.log.commands import Tally as TallyCommand
+from signaling.log.decide import Refusal, check_answer
+from signaling.log.roles import RIGHTS
+from signaling.log.tally import Tally
+from signaling.protocol import requests as rq
+from signaling.stores import LessonStore
+
+EVENT_S = 1.05  # between tallies in the log: a little over the second that the rules ask for
+
+
+class Quizzes:
+    def __init__(self, log_id: str, pipeline: Pipeline, tally: Tally | None, store: LessonStore) -> None:
+        """`tally` holds the answers to the last question so far."""
+        self._log = log_id
+        self._pipeline = pipeline
+        self._tally = tally
+        self._store = store
+        self._pace = Pace(EVENT_S, self._log_tally)
+
+    def close(self) -> None:
+        self._pace.cancel()
+
+    def open_tally(self) -> tuple[int, Tally] | None:
+        """The open question and its answers so far."""
+        quiz, tally = self._pipeline.committed.quiz, self._tally
+        return (quiz.quiz, tally) if quiz is not None and quiz.open and tally is not None else None
+
+    async def answers_of(self, actor: Actor) -> dict[int, list[int]]:
+        """quiz -> what this participant chose. Raises StoreError."""
+        if not self._pipeline.state.quizzes or "quiz_answer" not in RIGHTS[actor.role].may:
+            return {}
+        return await self._store.answers_of(self._log, actor.participant)
+
+    def with_newest(self, answers: dict[int, list[int]], participant: str) -> dict[int, list[int]]:
+        """`answers` were read a moment ago; another page may have answered since."""
+        quiz = self._pipeline.state.quiz
+        chosen = self._tally.choices(participant) if self._tally is not None else None
+        return {**answers, quiz.quiz: list(chosen)} if quiz is not None and chosen is not None else answers
+
+    def ask(self, actor: Actor, ask: rq.QuizAsk, done: Done) -> None:
+        before = self._pipeline.state.quiz
+        self._pipeline.submit(actor, ask, done)
+        quiz = self._pipeline.state.quiz
+        if quiz is not None and quiz is not before:
+            self._tally = Tally(len(quiz.options))
+
+    async def answer(self, actor: Actor, answer: rq.QuizAnswer, presence: Presence) -> Refusal | None:
+        """Keeps one answer; returns when it is kept. Raises StoreError."""
+        refusal = check_answer(self._pipeline.state, actor, answer)
+        if refusal is not None:
+            return refusal
+        assert self._tally is not None  # made with the question that check_answer found open
+        self._tally.answer(actor.participant, answer.choices)
+        presence.tally()
+        self._pace.poke()
+        await self._store.answer(self._log, answer.quiz, actor.participant, answer.choices, utc_ms())
+        return None
+
+    def close_quiz(self, actor: Actor, quiz: int, done: Done) -> None:
+        tally = self._tally
+        counts, answered = (tally.counts, tally.answered) if tally is not None else ((), 0)
+        self._pipeline.submit(actor, CloseQuiz(quiz=quiz, counts=counts, answered=answered), done)
+
+    def close_open(self, actor: Actor) -> None:
+        """Before the lesson's end, so that the log has the exact totals."""
+        quiz = self._pipeline.state.quiz
+        if quiz is not None and quiz.open:
+            self.close_quiz(actor, quiz.quiz, lambda outcome: None)
+
+    def _log_tally(self) -> None:
+        open_quiz = self.open_tally()
+        if open_quiz is not None:
+            quiz, tally = open_quiz
+            command = TallyCommand(quiz=quiz, counts=tally.counts, answered=tally.answered)
+            self._pipeline.submit(SYSTEM, command, lambda outcome: None)
