@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 16 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
     pub receive_calls: u64,
-    pub receive_truncated: u64,
+    pub receive_unusable: u64,
     pub receive_errors: u64,
     pub send_calls: u64,
     /// Datagrams that the kernel took.
@@ -42,7 +42,7 @@ impl Counters {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
             ("io_receive_calls", self.receive_calls),
-            ("io_receive_truncated", self.receive_truncated),
+            ("io_receive_unusable", self.receive_unusable),
             ("io_receive_errors", self.receive_errors),
             ("io_send_calls", self.send_calls),
             ("io_datagrams_sent", self.datagrams_sent),

@@ -93,7 +93,7 @@ impl Socket {
             // fault of segmentation.
             let remote = address::read(&datagrams.names[n]).filter(|remote| remote.port() != 0);
             let (Some(remote), 0) = (remote, header.msg_hdr.msg_flags & libc::MSG_TRUNC) else {
-                counters.receive_truncated += 1;
+                counters.receive_unusable += 1;
                 continue;
             };
             let (local, segment) = address::read_control(&header.msg_hdr);
