@@ -121,7 +121,7 @@ class Door:
         self.http: aiohttp.ClientSession
 
     async def __aenter__(self) -> "Door":
-        self.http = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0))
+        self.http = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0, ssl=False))
         return self
 
     async def __aexit__(self, *_: object) -> None:

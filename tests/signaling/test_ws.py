@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -338,3 +340,29 @@ def _utf8(data: bytes) -> bool:
     return True
 
 
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    files = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-out", files[0], "-keyout", files[1], "-subj", "/CN=localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return files
+
+
+async def test_all_of_it_over_tls(settings: Settings, certificate: tuple[str, str]) -> None:
+    """Frames are written past aiohttp: over TLS, too, they arrive whole and in order."""
+    secure = msgspec.structs.replace(settings, tls_cert=certificate[0], tls_key=certificate[1])
+    async with Server(secure) as server, Door(server.url, server.keys) as door:
+        assert server.url.startswith("https://")
+        lecturer = await door.enter("lecturer", "wang")
+        listeners = [await door.enter("student", f"s{i}", json=i % 2 == 0) for i in range(6)]
+        for i in range(8):
+            await lecturer.send("chat", text=f"{i} " + "话" * 1900)
+        for it in listeners:
+            await it.event("chat_said", text="7 " + "话" * 1900)
+            said = [entry["event"]["text"][0] for entry in it.events if entry["event"]["t"] == "chat_said"]
+            assert said == list("01234567")
