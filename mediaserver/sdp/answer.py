@@ -19,7 +19,7 @@ from mediaserver.sdp.codecs import (
     choose_video,
 )
 from mediaserver.sdp.description import Description, Extension, Fingerprint, NegotiationError, Section
-from mediaserver.sdp.extensions import Agreed, agree_extensions, tells_layers
+from mediaserver.sdp.extensions import Agreed, agree_extensions, tells_layers, understood
 from mediaserver.sdp.labels import Label, label_sections, slot_stream
 from mediaserver.sdp.parameters import Kind, Producer, Slot
 
@@ -108,8 +108,9 @@ def negotiate(
     _refuse_what_cannot_play(parts, terms)
     taken = _bundled(offer, parts)
     tag = taken[0].section
+    common = understood(offer.extensions)
     for part in taken:
-        _agree(part, offer, terms, new_ssrc, previous)
+        _agree(part, common, terms, new_ssrc, previous)
     ufrag, pwd = _ice(offer, tag)
     if not tag.rtcp_mux:
         raise NegotiationError("no_rtcp_mux", "RTP and RTCP must share a port (a=rtcp-mux)")
@@ -203,9 +204,15 @@ def _bundled(offer: Description, parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _agree(
-    part: _Part, offer: Description, terms: Terms, new_ssrc: Callable[[], int], previous: Negotiated | None
+    part: _Part,
+    common: Sequence[Extension],
+    terms: Terms,
+    new_ssrc: Callable[[], int],
+    previous: Negotiated | None,
 ) -> None:
     """Settles a section that was taken, and makes its slot or its producer.
+
+    `common`: the header extensions of the session level.
 
     What may not be used is answered inactive, but in full: Chromium would lose the rid extension
     and then could not make its next offer.
@@ -213,7 +220,7 @@ def _agree(
     choice, label, section = part.choice, part.label, part.section
     assert choice is not None
     kind: Kind = "audio" if section.kind == "audio" else "video"
-    offered = (*section.extensions, *offer.extensions)
+    offered = (*section.extensions, *common)
     is_slot = label is not None and label.is_slot
     part.layers = [] if is_slot else _layers(section, offered)
     without = [] if "transport-cc" in choice.feedback else ["twcc"]

@@ -74,6 +74,12 @@ def agree_extensions(
     return agreed
 
 
+def understood(offered: Iterable[Extension]) -> tuple[Extension, ...]:
+    """Those at session level that any section could take: a handful of however many."""
+    uris = set(EXTENSIONS.values())
+    return tuple({extension.uri: extension for extension in offered if extension.uri in uris}.values())
+
+
 def tells_layers(offered: Iterable[Extension]) -> bool:
     """Whether packets say which simulcast layer they are of."""
     return any(extension.uri == EXTENSIONS["rid"] for extension in offered)

@@ -14,6 +14,8 @@ use std::fmt;
 
 /// The longest description that is looked at, in bytes.
 pub const MAX_BYTES: usize = 512 * 1024;
+/// The longest line that is taken, in bytes: many times what any client writes.
+pub const MAX_LINE_BYTES: usize = 16 * 1024;
 /// The most `m=` sections that are looked at.
 pub const MAX_SECTIONS: usize = 1000;
 
@@ -244,6 +246,9 @@ impl<'a> Reader<'a> {
         let bytes = line.as_bytes();
         if bytes.len() < 2 || bytes[1] != b'=' {
             return Err("not of the form x=value");
+        }
+        if bytes.len() > MAX_LINE_BYTES {
+            return Err("longer than 16 kB");
         }
         let value = &line[2..];
         if value.contains(['\0', '\r']) {

@@ -167,6 +167,8 @@ fn bytes_that_are_not_text_are_refused() {
 #[test]
 fn sizes_are_bounded() {
     assert!(refused(&section(&"a=x\n".repeat(MAX_BYTES / 4))).contains("512 kB"));
+    let long = format!("a=fmtp:96 {}", "x".repeat(MAX_LINE_BYTES));
+    assert_eq!(refused(&section(&long)), "line 7: longer than 16 kB");
     assert!(refused(&format!("{HEAD}{}", "m=audio 9 RTP/AVP 0\n".repeat(MAX_SECTIONS + 1))).contains("1000"));
 }
 
