@@ -116,9 +116,14 @@ impl Producer {
         self.alive(now).max_by(|&a, &b| self.order(a, b))
     }
 
-    /// The smallest layer that is being sent: its key frame comes soonest.
-    pub fn smallest(&self, now: Instant) -> Option<usize> {
-        self.alive(now).min_by(|&a, &b| self.order(a, b))
+    /// The layers to ask for a key frame when somebody has no picture yet: the largest, and the
+    /// smallest, whose comes sooner. A source that sends nothing (a still board) is asked, too.
+    pub fn first_layers(&self, now: Instant) -> [Option<usize>; 2] {
+        let Some(large) = self.preferred(now) else {
+            return [self.layers.iter().position(|layer| layer.ssrc.is_some()), None];
+        };
+        let small = self.alive(now).min_by(|&a, &b| self.order(a, b));
+        [Some(large), small.filter(|&small| small != large)]
     }
 
     fn alive(&self, now: Instant) -> impl Iterator<Item = usize> + '_ {
@@ -371,10 +376,10 @@ mod tests {
             send(&mut p, now, at, 10, &[0x41]);
             p.layers[at].pixels = Some(pixels);
         }
-        assert_eq!((p.preferred(now), p.smallest(now)), (Some(1), Some(2)));
+        assert_eq!((p.preferred(now), p.first_layers(now)), (Some(1), [Some(1), Some(2)]));
         let later = now + LAYER_SILENCE;
         send(&mut p, later, 0, 11, &[0x41]);
-        assert_eq!((p.preferred(later), p.smallest(later)), (Some(0), Some(0)));
+        assert_eq!((p.preferred(later), p.first_layers(later)), (Some(0), [Some(0), None]));
         assert!(p.is_live(later) && !p.is_live(later + SOURCE_SILENCE));
     }
 }

@@ -200,7 +200,6 @@ impl Core {
                     producer.live = true;
                     let source = producer.parameters.source;
                     self.emit(Event::Source { source, live: true });
-                    self.ask_keyframe(now, stream.producer);
                 }
                 self.forward(now, stream.producer, stream.layer, number);
             }

@@ -29,6 +29,11 @@ impl Core {
             if self.transports[t].ice.expire(now) {
                 let remote = remote.unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
                 self.emit(Event::Ice { transport: id, state: IceState::Expired, remote });
+                // Should it come back, its slots begin anew with key frames.
+                for at in 0..self.transports[t].slots.len() {
+                    let s = self.transports[t].slots[at];
+                    self.end_handover(s);
+                }
             }
         }
     }
@@ -70,14 +75,12 @@ impl Core {
         let shown = shown.filter(|segment| producer.layers[segment.feed.layer].serial == segment.feed.serial);
         match shown.map(|segment| segment.feed.layer) {
             // Whichever comes first: a small picture now is better than a large one later.
-            None => {
-                let (large, small) = (producer.preferred(now), producer.smallest(now));
-                [large, small.filter(|_| small != large)]
-            }
+            None => producer.first_layers(now),
             Some(layer) => [producer.preferred(now).filter(|&preferred| preferred != layer), None],
         }
     }
 
+    /// Stops what is shown; what is wanted may still come.
     fn end_handover(&mut self, s: usize) {
         let slot = &mut self.slots[s];
         slot.handover = None;
@@ -94,9 +97,7 @@ impl Core {
         if !self.may_ask(p) || self.producers[p].slots.is_empty() {
             return;
         }
-        let producer = &self.producers[p];
-        let (large, small) = (producer.preferred(now), producer.smallest(now));
-        for l in [large, small.filter(|_| small != large)].into_iter().flatten() {
+        for l in self.producers[p].first_layers(now).into_iter().flatten() {
             if self.producers[p].layers[l].keyframe.ask(now) {
                 self.send_keyframe_request(p, l);
             }

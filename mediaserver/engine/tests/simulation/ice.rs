@@ -84,7 +84,10 @@ fn expires_after_thirty_seconds_and_sends_no_more() {
     world.peers[1].checking = true;
     world.run_ms(3000);
     assert_eq!(states(&world, 1).last(), Some(&IceState::Connected));
-    assert!(world.peers[1].slot("v").packets.len() > count + 50);
+    let slot = world.peers[1].slot("v");
+    assert!(slot.packets.len() > count + 50);
+    let again = slot.contents().find(|(packet, _)| packet.at_us > 32_500_000).unwrap().1;
+    assert!(again.key && again.part == 0, "a key frame, and no gap before it");
 }
 
 #[test]

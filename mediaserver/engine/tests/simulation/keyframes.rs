@@ -89,6 +89,27 @@ fn fir_where_only_that_was_negotiated() {
 }
 
 #[test]
+fn a_still_picture_is_asked_for_and_sent_to_who_comes_late() {
+    let mut world = pair(8, Sender::new(7, Codec::H264));
+    world.run_ms(1000);
+    world.peers[0].sender(7).active = false;
+    world.run_ms(5000);
+    let late = world.join(Link::default(), Link::default());
+    world.open_slot(late, "v", Codec::H264);
+    let before = world.peers[0].heard.plis.len();
+    world.assign(&[(late, "v", 7)]);
+    world.run_ms(100);
+    assert!(world.peers[0].heard.plis.len() > before);
+}
+
+#[test]
+fn the_first_key_frame_of_a_source_needs_no_request() {
+    let mut world = pair(9, Sender::new(7, Codec::H264));
+    world.run_ms(2000);
+    assert_eq!(world.core.stats().keyframe_requests_sent, 0);
+}
+
+#[test]
 fn nobody_watching_nobody_asks() {
     let mut world = World::new(6);
     let publisher = world.join(Link::default(), Link::default());

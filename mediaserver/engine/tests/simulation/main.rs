@@ -3,6 +3,7 @@
 //! The peers are made of the wire formats only and know nothing of the core. All randomness is
 //! seeded: a test passes always or never.
 
+mod churn;
 mod hostile;
 mod ice;
 mod keyframes;
