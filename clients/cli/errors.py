@@ -9,6 +9,7 @@ PORT_TAKEN = 3
 NOT_REACHED = 4  # no server at that address, or it went away
 REFUSED = 5  # the server said no
 FAILED = 6  # a process of ours ended and cannot be kept up
+FOLDER_TAKEN = 7  # another server holds the data folder
 
 
 class Problem(Exception):

@@ -30,7 +30,7 @@ def cli() -> None:
 def serve_command(**flags: Any) -> None:
     """启动服务器 | Start the server: signaling and the media node, and keep them up."""
     settings = configuration.load(flags, os.environ)
-    serve.run(serve.prepare(settings), own_url(settings), listening(settings))
+    serve.run(serve.prepare(settings), Path(settings.data), own_url(settings), listening(settings))
 
 
 @cli.command("demo")
@@ -45,7 +45,7 @@ def demo_command(students: int, **flags: Any) -> None:
     settings = configuration.load(flags, quiet | dict(os.environ))
     commands = serve.prepare(settings)
     visit = demo.arrange(settings, own_url(settings), students)
-    serve.run([*commands, visit.bots], own_url(settings), visit.banner)
+    serve.run([*commands, visit.bots], Path(settings.data), own_url(settings), visit.banner)
 
 
 @cli.command("token")

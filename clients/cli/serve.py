@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import datetime
+import fcntl
 import json
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import click
 
 from clients.cli import certificate, ports
 from clients.cli.configuration import Configuration
-from clients.cli.errors import BAD_CONFIGURATION, Problem
+from clients.cli.errors import BAD_CONFIGURATION, FOLDER_TAKEN, Problem
 from clients.cli.supervisor import Command, Supervisor
 
 MEDIA, SIGNALING = "media", "signaling"
@@ -48,7 +49,7 @@ def prepare(configuration: Configuration) -> list[Command]:
     ]
 
 
-def run(commands: Sequence[Command], url: str, greeting: str) -> None:
+def run(commands: Sequence[Command], data: Path, url: str, greeting: str) -> None:
     """Until it is told to stop; the greeting is printed once the server at `url` is ready. Raises Problem."""
 
     async def supervise() -> None:
@@ -58,7 +59,23 @@ def run(commands: Sequence[Command], url: str, greeting: str) -> None:
         finally:
             greeter.cancel()
 
-    asyncio.run(supervise())
+    with alone_in(data):
+        asyncio.run(supervise())
+
+
+@contextlib.contextmanager
+def alone_in(data: Path) -> Iterator[None]:
+    """Two servers must not share one data folder: raises Problem if another holds it."""
+    with (data / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Problem(
+                FOLDER_TAKEN,
+                f"数据目录 {data} 正由另一个课联使用；请先停掉它，或用 --data 另选",
+                f"another Kelian uses the data folder {data}; stop it, or choose another with --data",
+            ) from error
+        yield
 
 
 async def _greet(url: str, greeting: str) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from clients.cli import bots, demo, links, serve
 from clients.cli.configuration import Configuration
-from clients.cli.errors import BAD_CONFIGURATION, PORT_TAKEN, Problem
+from clients.cli.errors import BAD_CONFIGURATION, FOLDER_TAKEN, PORT_TAKEN, Problem
 from clients.cli.main import cli, own_url
 from signaling.auth import keys, tokens
 from signaling.config import Settings, parse_settings
@@ -66,6 +66,15 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     assert result.exit_code == PORT_TAKEN
     assert result.stderr.count("\n") == 1
     assert f"TCP {port}" in result.stderr
+
+
+def test_two_servers_do_not_share_a_data_folder(tmp_path: Path) -> None:
+    with serve.alone_in(tmp_path):
+        with pytest.raises(Problem, match="another Kelian") as caught, serve.alone_in(tmp_path):
+            pass
+        assert caught.value.exit_code == FOLDER_TAKEN
+    with serve.alone_in(tmp_path):
+        pass
 
 
 def test_the_demo_prints_links_whose_tokens_hold(tmp_path: Path) -> None:
