@@ -327,6 +327,22 @@ async def test_the_process_serves_and_stops(tmp_path: Path) -> None:
     await signaling.client.close()
 
 
+async def test_a_killed_process_has_a_successor(tmp_path: Path) -> None:
+    channel = f"unix:{tmp_path}/node.sock"
+    first = await start_process("--channel", channel, "--bind", "127.0.0.1:0")
+    signaling = await Signaling(channel).start()
+    first.kill()
+    await first.wait()
+    second = await start_process("--channel", channel, "--bind", "127.0.0.1:0")
+    await eventually(lambda: len(signaling.welcomes) == 2, "the successor's welcome")
+    before, after = signaling.welcomes
+    assert before.epoch != after.epoch
+    assert after.sessions == []
+    second.terminate()
+    await second.wait()
+    await signaling.client.close()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
