@@ -1,7 +1,13 @@
 """What holds for all tests."""
 
+import pytest
 from hypothesis import settings
 
 # Two busy cores make single examples slow now and then: pytest's own timeout bounds a test.
 settings.register_profile("kelian", deadline=None)
 settings.load_profile("kelian")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browsers last: Playwright keeps an event loop running in the main thread, where no other may run."""
+    items.sort(key=lambda item: item.nodeid.startswith("tests/e2e/"))
