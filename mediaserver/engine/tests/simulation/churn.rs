@@ -66,7 +66,7 @@ impl Lesson {
         if self.sources.contains(&source) {
             return;
         }
-        let codec = if source % 3 == 0 { Codec::Opus } else { Codec::H264 };
+        let codec = if source.is_multiple_of(3) { Codec::Opus } else { Codec::H264 };
         let mut sender = Sender::new(source, codec);
         // SSRCs differ each time, as a browser's do.
         sender.ssrc = (self.random.next() >> 33) as u32 | 1 << 30;
@@ -138,7 +138,7 @@ impl Lesson {
         }
         self.world.run_ms(4000);
         for &(at, mid, codec, source) in &self.wanted {
-            let published = self.sources.contains(&source) && (source % 3 == 0) == (codec == Codec::Opus);
+            let published = self.sources.contains(&source) && source.is_multiple_of(3) == (codec == Codec::Opus);
             let expected = if published { source } else { 0 };
             let transport = self.world.peers[at].transport();
             let stats = self.world.core.transport_stats(transport).unwrap();
