@@ -36,6 +36,7 @@ export interface MarkRecord {
 
 export interface QuizRecord {
   quiz: number
+  asked_ms: number
   question: string
   options: string[]
   multiple: boolean
@@ -59,7 +60,9 @@ export interface LessonState {
   mutes: Record<string, Partial<Record<Use, Holder[]>>>
   spotlight: string | null
   floor_open: boolean
+  /** The last one asked; those before it are in `past_quizzes`, oldest first. */
   quiz: QuizRecord | null
+  past_quizzes: QuizRecord[]
   chat: ChatRecord[]
   marks: MarkRecord[]
   /** Staff only. */
@@ -72,7 +75,7 @@ export const CHAT_TAIL = 100
 export function emptyState(): LessonState {
   return {
     title: '', codec: 'h264', started_ms: null, ended_ms: null, participants: {}, hands: [], stage: {},
-    sources: {}, mutes: {}, spotlight: null, floor_open: false, quiz: null, chat: [], marks: [],
+    sources: {}, mutes: {}, spotlight: null, floor_open: false, quiz: null, past_quizzes: [], chat: [], marks: [],
   }
 }
 
@@ -117,9 +120,10 @@ export function fold(state: LessonState, entry: LogEvent): LessonState {
       return { ...state, chat: [...state.chat, line].slice(-CHAT_TAIL) }
     }
     case 'quiz_asked': {
-      const { quiz, question, options } = event
-      const asked = { quiz, question, options, multiple: event.multiple ?? false, open: true, counts: null, answered: null }
-      return { ...state, quiz: asked }
+      const { quiz, question, options, multiple = false } = event
+      const asked = { quiz, asked_ms: entry.at_ms, question, options, multiple, open: true, counts: null, answered: null }
+      const past = state.quiz === null ? [] : [...state.past_quizzes, state.quiz]
+      return { ...state, quiz: asked, past_quizzes: past }
     }
     case 'quiz_tallied':
     case 'quiz_closed': return tallied(state, event)

@@ -52,7 +52,10 @@ export const TIMING = {
 }
 
 /** Refusals of an offer that another try may overcome; all others are final. */
-const PASSING = new Set(['connection_lost', 'request_timeout', 'node_unavailable', 'no_media_node', 'node_lost', 'no_such_session', 'too_many_requests', 'rate_limited', 'busy'])
+const PASSING = new Set([
+  'connection_lost', 'request_timeout', 'media_node_unavailable', 'media_overloaded', 'store_unavailable', 'rate_limited',
+  'no_such_session', 'offer_changed', 'session_taken', 'source_taken', 'too_many_sessions', 'internal', 'not_present',
+])
 
 export class SessionKeeper {
   session: MediaSession | null = null

@@ -1,0 +1,550 @@
+/**
+ * One lesson as one reactive object (types.ts): the connection, the log's fold, the media session
+ * and the own devices, tied together. Pages read it and call its commands; nothing else.
+ */
+
+import { computed, reactive, ref, shallowRef, watch as watchValue } from 'vue'
+
+import { SoundPlayer } from '@/media/autoplay'
+import { choices } from '@/media/devices'
+import { SessionKeeper, type Wanted } from '@/media/keeper'
+import { LocalSender } from '@/media/local'
+import type { Sample } from '@/media/sampler'
+import { detect, surroundings } from '@/platform/browser'
+import { isOffline } from '@/platform/wake'
+import { asKelianError, ownError, type KelianError } from '@/protocol/errors'
+import type { Role, Use } from '@/protocol/events'
+import type { Ack, Answer, Counts, Events, Person, Presence, Slots, Tally, Waiting, Welcome } from '@/protocol/replies'
+import type { Hello, RequestBody, RequestTag } from '@/protocol/requests'
+
+import { Connection, type ConnectionState } from './connection'
+import { freshHealth, healthWord, Rates } from './health'
+import { Layers } from './layers'
+import { People } from './people'
+import { chatLines, markViews, quizViews } from './records'
+import { SlotBoard } from './slotboard'
+import { emptyState, fold, type LessonState } from './state'
+import { exposeForTests } from './testhook'
+import { boardTile, lecturerTile, stageTiles, wallTiles } from './tiles'
+import type { Health, Lesson, LessonOptions, Notice, Participant, Phase, Sentence } from './types'
+
+/** So many notices are kept; older ones nobody reads any more. */
+const NOTICES = 5
+/** How long leaving waits for the server's word before it just closes. */
+const LEAVE_MS = 1_500
+
+const NOBODY_PRESENT: Counts = { t: 'counts', present: {}, hands: 0 }
+
+export function createLesson(options: LessonOptions): Lesson {
+  return new Store(options).lesson
+}
+
+class Store {
+  readonly lesson: Lesson
+  private readonly phase = ref<Phase>('connecting')
+  private readonly refusal = ref<Sentence | null>(null)
+  private readonly left = ref(false)
+  private readonly state = shallowRef<LessonState>(emptyState())
+  private readonly welcome = shallowRef<Welcome | null>(null)
+  private readonly waiting = shallowRef<{ present: readonly Person[] }>({ present: [] })
+  private readonly answers = ref<Record<number, number[]>>({})
+  private readonly tallies = ref<Record<number, Tally>>({})
+  private readonly counts = shallowRef<Counts>(NOBODY_PRESENT)
+  private readonly health = reactive<Health>(freshHealth())
+  private readonly soundBlocked = ref(false)
+  private readonly notices = ref<Notice[]>([])
+  private readonly people = new People()
+  private readonly board = new SlotBoard(this.people)
+  private readonly rates = new Rates()
+  private readonly player: SoundPlayer
+  private readonly local: LocalSender
+  private readonly layers: Layers
+  private readonly connection: Connection
+  private readonly keeper: SessionKeeper
+  private position = 0
+  private clockOffset_ms = 0
+  private nextNotice = 1
+  /** Uses that the user has switched off by hand: going on stage does not switch them on. */
+  private readonly declined = new Set<Use>()
+  private lastSample: Sample | null = null
+  private readonly stopWatching: () => void
+
+  constructor(options: LessonOptions) {
+    const browser = detect(surroundings())
+    this.player = new SoundPlayer((blocked) => { this.soundBlocked.value = blocked })
+    this.local = new LocalSender({
+      role: () => this.role ?? 'student',
+      mayNow: (use) => this.maySendNow(use),
+      publish: async (session, use, on) => { await this.request({ t: 'publish', session, use, on }) },
+      failed: (error) => { this.sendingFailed(error) },
+    })
+    this.connection = new Connection({
+      url: options.url ?? defaultUrl(),
+      token: options.token,
+      device: options.device ?? (browser.phone ? 'phone' : 'pc'),
+      client: `web ${browser.engine} ${browser.version}`,
+      session: () => this.keeper.id,
+      handlers: {
+        state: (state) => { this.connectionChanged(state) },
+        welcome: (welcome) => { this.welcomed(welcome) },
+        waiting: (waiting) => { this.waitingFor(waiting) },
+        events: (events) => { this.happened(events) },
+        presence: (presence) => { this.noticed(presence) },
+        refused: (error) => { this.refusal.value = sentence(error) },
+        error: (error) => { this.notify(error) },
+        retrying: (in_ms) => { this.health.retry_in_ms = in_ms },
+      },
+    })
+    this.keeper = this.makeKeeper()
+    this.layers = new Layers((heights) => {
+      const session = this.keeper.id
+      if (session !== null) this.quietly({ t: 'layers', session, heights })
+    })
+    this.stopWatching = watchValue(() => choices.speaker, (speaker) => { void this.player.setSpeaker(speaker) }, { immediate: true })
+    this.lesson = this.present()
+    exposeForTests(this.lesson, {
+      session: () => this.keeper.session,
+      sample: () => this.lastSample,
+    })
+    if (options.token === '') {
+      this.refusal.value = sentence(ownError('token_missing'))
+      this.phase.value = 'refused'
+    } else {
+      this.connection.start()
+    }
+  }
+
+  private get role(): Role | null {
+    return this.welcome.value?.role ?? null
+  }
+
+  private get me(): string | null {
+    return this.welcome.value?.participant ?? null
+  }
+
+  // --- the connection -------------------------------------------------------------------------
+
+  private connectionChanged(state: ConnectionState): void {
+    if (this.phase.value !== 'ended' && this.phase.value !== 'refused') this.phase.value = state
+    if (state === 'ended' || state === 'refused') this.stop()
+    this.judge()
+  }
+
+  private waitingFor(waiting: Waiting): void {
+    this.waiting.value = { present: waiting.present ?? [] }
+  }
+
+  private welcomed(welcome: Welcome): void {
+    this.welcome.value = welcome
+    this.clockOffset_ms = welcome.now_ms - Date.now()
+    this.answers.value = { ...this.answers.value, ...welcome.answers }
+    this.people.learn(welcome.people)
+    this.local.allow(welcome.sends)
+    this.board.offer(welcome.pool)
+    if (welcome.state !== undefined && welcome.state !== null) {
+      this.position = welcome.position
+      this.state.value = { ...emptyState(), ...(welcome.state as Partial<LessonState>) }
+      this.entered()
+    }
+    this.follow()
+    if (welcome.session_lost === true) this.keeper.renew()
+    if (!this.ended && this.may('offer')) this.keeper.start(this.sessionPlan(welcome))
+    // What was asked for while the line was away may have been lost on the way.
+    this.local.confirm(this.publishedNow())
+  }
+
+  private happened({ events = [], upto, people }: Events): void {
+    this.people.learn(people)
+    for (const entry of events) {
+      if (entry.pos <= this.position) continue
+      const before = this.state.value
+      this.state.value = fold(before, entry)
+      this.reactTo(entry.event.t, before)
+    }
+    this.position = Math.max(this.position, upto)
+    this.follow()
+  }
+
+  private noticed(presence: Presence): void {
+    switch (presence.t) {
+      case 'slots': this.arranged(presence); break
+      case 'live':
+        this.board.setLive(presence.source, presence.live)
+        break
+      case 'levels': this.people.hear(this.byParticipant(presence.levels)); break
+      case 'counts': this.counts.value = presence; break
+      case 'tally': this.tallies.value = { ...this.tallies.value, [presence.quiz]: presence }; break
+      case 'session_lost': this.keeper.lost(presence.session); break
+    }
+  }
+
+  private arranged(slots: Slots): void {
+    this.people.learn(slots.people)
+    this.board.arrange(slots, this.me)
+    this.playSounds()
+  }
+
+  // --- the log --------------------------------------------------------------------------------
+
+  private get ended(): boolean {
+    return this.state.value.ended_ms !== null
+  }
+
+  /** A whole state was told: what may have happened meanwhile is taken up as if just now. */
+  private entered(): void {
+    if (this.onStage(this.state.value)) this.cameOnStage()
+    else if (this.state.value.floor_open) this.floorOpened()
+  }
+
+  private reactTo(event: string, before: LessonState): void {
+    const now = this.state.value
+    if (!this.onStage(before) && this.onStage(now)) this.cameOnStage()
+    else if (!before.floor_open && now.floor_open) this.floorOpened()
+    if (event === 'ended') this.finish(false)
+    if (before.codec !== now.codec && this.welcome.value !== null) this.keeper.start(this.sessionPlan(this.welcome.value))
+  }
+
+  private follow(): void {
+    const state = this.state.value
+    const { me } = this
+    this.people.follow(state, me)
+    this.local.settleAll((use) => me !== null && (state.mutes[me]?.[use] ?? []).length > 0)
+  }
+
+  private onStage(state: LessonState): boolean {
+    const { me } = this
+    return me !== null && Object.values(state.stage).includes(me)
+  }
+
+  /** Who is called up is seen and heard, unless they switched that off themselves. */
+  private cameOnStage(): void {
+    for (const use of ['camera', 'microphone'] as const) {
+      if (this.local.uses[use].allowed && !this.declined.has(use)) void this.local.turnOn(use)
+    }
+  }
+
+  /** An open floor opens no child's microphone by itself: each presses the button. */
+  private floorOpened(): void {
+    if (this.role === 'student' && !this.onStage(this.state.value)) this.local.uses.microphone.wanted = false
+  }
+
+  private maySendNow(use: Use): boolean {
+    const { role } = this
+    if (role === null || this.ended) return false
+    if (role === 'lecturer' || use === 'board') return true
+    const state = this.state.value
+    if (this.onStage(state)) return true
+    return use === 'microphone' ? state.floor_open : role !== 'student'
+  }
+
+  private publishedNow(): Set<Use> {
+    const session = this.keeper.id
+    const own = Object.values(this.state.value.sources).filter((source) => source.session === session)
+    return new Set(own.map(({ use }) => use))
+  }
+
+  private byParticipant(levels: readonly [number, number][]): Map<string, number> {
+    const heard = new Map<string, number>()
+    for (const [source, level] of levels) {
+      const who = this.board.sources[source]?.participant ?? this.state.value.sources[source]?.participant
+      if (who !== undefined && !heard.has(who)) heard.set(who, level)
+    }
+    return heard
+  }
+
+  // --- media ----------------------------------------------------------------------------------
+
+  private makeKeeper(): SessionKeeper {
+    const signal = async (sdp: string, labels: Record<string, string>, session: string | null): Promise<Answer> => {
+      const reply = await this.connection.request({ t: 'offer', sdp, labels, ...(session === null ? {} : { session }) })
+      if (reply.t !== 'answer') throw ownError('bad_reply')
+      return reply
+    }
+    return new SessionKeeper(signal, {
+      state: (state) => {
+        this.health.media = state
+        if (state !== 'connected') this.rates.reset()
+        this.judge()
+      },
+      opened: (session) => {
+        this.local.opened(session)
+        this.layers.forget()
+      },
+      track: (slot, _kind, receiver) => {
+        this.board.connect(slot, receiver.track)
+        this.playSounds()
+      },
+      wanted: () => this.wantedSlots(),
+      uplinkDark: () => this.uplinkDark(),
+      mend: (session, slot) => { this.quietly({ t: 'mend', session, slot }) },
+      closed: (session) => {
+        this.local.disconnected()
+        this.board.disconnect()
+        if (!this.ended && this.connection.state === 'live') this.quietly({ t: 'close_session', session })
+      },
+      sampled: (sample, watch) => {
+        this.lastSample = sample
+        this.board.observe(sample, watch)
+        Object.assign(this.health, this.rates.add(sample))
+        this.playSounds()
+        this.judge()
+      },
+      refused: (error) => { this.notify(error) },
+    })
+  }
+
+  private sessionPlan(welcome: Welcome) {
+    const codec = this.state.value.title === '' ? welcome.lesson.codec : this.state.value.codec
+    return { sends: welcome.sends, pool: welcome.pool, codec, role: welcome.role, quality: choices.quality }
+  }
+
+  private wantedSlots(): Record<string, Wanted> {
+    const wanted: Record<string, Wanted> = {}
+    for (const [slot, source] of Object.entries(this.board.wanted)) {
+      const info = this.board.sources[source]
+      const silent = info !== undefined && this.people.find(info.participant)?.muted[info.use] === true
+      wanted[slot] = { source, live: info?.live ?? false, silent }
+    }
+    return wanted
+  }
+
+  /** Something is sent and should arrive, and the server says that it does not. */
+  private uplinkDark(): boolean {
+    const session = this.keeper.id
+    return Object.entries(this.state.value.sources).some(([source, own]) => {
+      const media = this.local.uses[own.use]
+      const sending = own.session === session && media.publishing && !media.muted && this.local.holds(own.use)
+      return sending && this.board.sources[Number(source)]?.live === false
+    })
+  }
+
+  private playSounds(): void {
+    for (const view of Object.values(this.board.views)) {
+      if (view.kind === 'audio') this.player.play(view.name, this.board.soundOf(view))
+    }
+  }
+
+  private sendingFailed(error: KelianError): void {
+    if (error.code === 'no_such_session') this.keeper.renew()
+    // What fails with the line is made good when it is back (welcomed).
+    else if (error.code !== 'connection_lost' && error.code !== 'closed') this.notify(error)
+  }
+
+  private judge(): void {
+    const connection = this.connection.state
+    this.health.signaling = connection === 'live' || connection === 'waiting' ? 'connected' : connection === 'reconnecting' ? 'lost' : 'connecting'
+    const input = {
+      offline: isOffline(),
+      connection,
+      media: this.keeper.state,
+      failures: this.keeper.failures,
+      slots: Object.values(this.board.views).map((view) => view.status),
+    }
+    this.health.word = healthWord(input, this.health)
+  }
+
+  // --- requests -------------------------------------------------------------------------------
+
+  private async request(body: Exclude<RequestBody, Hello>): Promise<Ack | Answer> {
+    return await this.connection.request(body)
+  }
+
+  /** What needs no answer: when it is lost, something else makes it good. */
+  private quietly(body: Exclude<RequestBody, Hello>): void {
+    this.request(body).catch(() => undefined)
+  }
+
+  private async command(body: Exclude<RequestBody, Hello>): Promise<boolean> {
+    try {
+      await this.request(body)
+      return true
+    } catch (thrown) {
+      this.notify(asKelianError(thrown))
+      return false
+    }
+  }
+
+  private notify(error: KelianError): void {
+    const notice = { ...sentence(error), id: this.nextNotice++, at_ms: this.now(), retry_after_ms: error.retryAfterMs }
+    // The same said twice helps nobody.
+    const others = this.notices.value.filter((one) => one.code !== notice.code)
+    this.notices.value = [...others, notice].slice(-NOTICES)
+  }
+
+  private now(): number {
+    return Date.now() + this.clockOffset_ms
+  }
+
+  private may(tag: RequestTag): boolean {
+    return this.welcome.value?.may.includes(tag) ?? false
+  }
+
+  // --- the end --------------------------------------------------------------------------------
+
+  private finish(left: boolean): void {
+    this.left.value = left
+    this.phase.value = 'ended'
+    this.stop()
+  }
+
+  private stop(): void {
+    this.stopWatching()
+    this.layers.close()
+    this.keeper.stop()
+    this.local.close()
+    this.player.close()
+  }
+
+  private async leave(): Promise<void> {
+    const told = this.connection.state === 'live' || this.connection.state === 'waiting'
+    this.finish(true)
+    if (told) await this.connection.request({ t: 'leave' }, LEAVE_MS).catch(() => undefined)
+    this.connection.close()
+  }
+
+  // --- the own devices ------------------------------------------------------------------------
+
+  private async setCamera(on: boolean): Promise<boolean> {
+    this.remember('camera', on)
+    if (!on) {
+      this.local.turnOff('camera')
+      return true
+    }
+    return (await this.local.turnOn('camera')) && (await this.unmute('camera'))
+  }
+
+  private async setMicrophone(on: boolean): Promise<boolean> {
+    this.remember('microphone', on)
+    const media = this.local.uses.microphone
+    if (on) return (await this.local.turnOn('microphone')) && (await this.unmute('microphone'))
+    const { me } = this
+    if (media.publishing && me !== null && this.mutesItself()) return await this.command({ t: 'mute', participant: me, use: 'microphone', muted: true })
+    this.local.turnOff('microphone')
+    return true
+  }
+
+  /** On an open floor a student's microphone is taken off altogether; elsewhere it is muted. */
+  private mutesItself(): boolean {
+    return this.role !== 'student' || this.onStage(this.state.value)
+  }
+
+  private async unmute(use: Use): Promise<boolean> {
+    const { me } = this
+    if (me === null || !this.local.uses[use].muted) return true
+    return await this.command({ t: 'mute', participant: me, use, muted: false })
+  }
+
+  private async setBoard(on: boolean): Promise<boolean> {
+    if (on) return await this.local.turnOn('board')
+    this.local.turnOff('board')
+    return true
+  }
+
+  private remember(use: Use, on: boolean): void {
+    if (on) this.declined.delete(use)
+    else this.declined.add(use)
+  }
+
+  private provide(use: Use, track: MediaStreamTrack): void {
+    this.local.uses[use].wanted = true
+    if (use === 'microphone' && this.state.value.floor_open) this.floorOpened()
+    this.local.provide(use, track)
+  }
+
+  // --- the object that pages see --------------------------------------------------------------
+
+  private present(): Lesson {
+    const tiles = computed(() => ({ state: this.state.value, slots: this.board.views, local: this.local.uses, me: this.me, person: (id: string) => this.people.get(id) }))
+    const person = (id: string): Participant => this.people.get(id)
+    const quizzes = computed(() => quizViews(this.state.value, this.tallies.value, this.answers.value))
+    const shown = {
+      phase: this.phase,
+      refusal: this.refusal,
+      left: this.left,
+      id: computed(() => this.welcome.value?.lesson.id ?? ''),
+      title: computed(() => this.state.value.title || (this.welcome.value?.lesson.title ?? '')),
+      codec: computed(() => this.state.value.codec),
+      started: computed(() => this.state.value.started_ms !== null),
+      startedAt_ms: computed(() => this.state.value.started_ms),
+      waiting: this.waiting,
+      me: computed(() => (this.me === null ? null : this.people.get(this.me))),
+      role: computed(() => this.role),
+      participants: this.people.present,
+      hands: computed(() => this.state.value.hands.map((hand) => person(hand.participant))),
+      lecturerPresent: computed(() => Object.values(this.state.value.participants).some(({ role }) => role === 'lecturer')),
+      lecturer: computed(() => lecturerTile(tiles.value)),
+      board: computed(() => boardTile(tiles.value)),
+      stage: computed(() => stageTiles(tiles.value)),
+      stageSize: computed(() => this.welcome.value?.pool.stage ?? 0),
+      wall: computed(() => wallTiles(tiles.value)),
+      spotlight: computed(() => (this.state.value.spotlight === null ? null : person(this.state.value.spotlight))),
+      floorOpen: computed(() => this.state.value.floor_open),
+      speakers: this.people.speakers,
+      slots: this.board.views,
+      chat: computed(() => chatLines(this.state.value, person)),
+      quiz: computed(() => quizzes.value.at(-1) ?? null),
+      quizzes,
+      marks: computed(() => markViews(this.state.value, person)),
+      counts: computed(() => ({ ...this.counts.value, total: Object.values(this.counts.value.present).reduce((sum, count) => sum + count, 0) })),
+      local: this.local.uses,
+      health: this.health,
+      soundBlocked: this.soundBlocked,
+      notices: this.notices,
+    }
+    return reactive({ ...shown, ...this.commands() }) as unknown as Lesson
+  }
+
+  private commands(): Pick<Lesson, CommandName> {
+    return {
+      may: (tag) => this.may(tag),
+      participant: (id) => this.people.find(id),
+      raiseHand: (up = true) => this.command({ t: 'raise_hand', up }),
+      lowerHand: (participant) => this.command({ t: 'raise_hand', up: false, participant }),
+      bringUp: (participant) => this.command({ t: 'bring_up', participant }),
+      takeDown: (participant) => this.command({ t: 'take_down', participant }),
+      mute: (participant, use, muted) => this.command({ t: 'mute', participant, use, muted }),
+      setSpotlight: (participant) => this.command({ t: 'spotlight', participant }),
+      setFloor: (open) => this.command({ t: 'set_floor', open }),
+      say: (text, to) => this.command({ t: 'chat', text, ...(to === undefined ? {} : { to }) }),
+      askQuiz: (question, choicesOffered, multiple = false) => this.command({ t: 'quiz_ask', question, options: choicesOffered, multiple }),
+      answerQuiz: (quiz, chosen) => this.answerQuiz(quiz, chosen),
+      closeQuiz: (quiz) => this.command({ t: 'quiz_close', quiz }),
+      mark: (label = '') => this.command({ t: 'mark', label }),
+      endLesson: () => this.command({ t: 'end_lesson' }),
+      leave: () => this.leave(),
+      setCamera: (on) => this.setCamera(on),
+      setMicrophone: (on) => this.setMicrophone(on),
+      setBoard: (on) => this.setBoard(on),
+      provide: (use, track) => Promise.resolve(this.provide(use, track)),
+      devicesChanged: () => this.local.reopen(),
+      shown: (slot, height) => { this.layers.shown(slot, height) },
+      unblockSound: () => this.player.unblock(),
+      setVolume: (volume) => { this.player.setVolume(volume) },
+      dismiss: (notice) => { this.notices.value = this.notices.value.filter((one) => one.id !== notice) },
+      now: () => this.now(),
+    }
+  }
+
+  private async answerQuiz(quiz: number, chosen: number[]): Promise<boolean> {
+    const before = this.answers.value
+    this.answers.value = { ...before, [quiz]: chosen }
+    const taken = await this.command({ t: 'quiz_answer', quiz, choices: chosen })
+    if (!taken) this.answers.value = before
+    return taken
+  }
+}
+
+type CommandName =
+  | 'may' | 'participant' | 'raiseHand' | 'lowerHand' | 'bringUp' | 'takeDown' | 'mute' | 'setSpotlight' | 'setFloor' | 'say'
+  | 'askQuiz' | 'answerQuiz' | 'closeQuiz' | 'mark' | 'endLesson' | 'leave' | 'setCamera' | 'setMicrophone' | 'setBoard'
+  | 'provide' | 'devicesChanged' | 'shown' | 'unblockSound' | 'setVolume' | 'dismiss' | 'now'
+
+function sentence({ code, zh, en }: KelianError): Sentence {
+  return { code, zh, en }
+}
+
+function defaultUrl(): string {
+  const url = new URL('/ws', location.href)
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  return url.href
+}
