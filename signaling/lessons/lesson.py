@@ -35,7 +35,7 @@ log = structlog.get_logger("signaling.lesson")
 
 TAIL = 4096  # entries kept in memory: as far back as a client may resume
 FANOUT_MAX_S = 0.5
-RETRY_MS = 1000
+LATER_MS = {"store_unavailable": 1000, "lesson_full": 10_000}  # refusals of a hello that may pass
 NO_ENTRY = ("no_such_lesson", "lesson_not_started")  # refusals of a join that mean: wait here
 
 # Events that cannot change what the slots show.
@@ -211,15 +211,14 @@ class RunningLesson:
         """Lets a client in whose token was found good: welcome, waiting, or an error."""
         full = self._full(connection)
         if full is not None:
-            connection.refuse(hello.req, full, retry_after_ms=RETRY_MS * 10)
-            connection.goodbye(full, reconnect=False, close_code=POLICY)
+            self._turn_away(connection, hello.req, Refusal(full))
             return
         try:
             await self.name(connection.participant, connection.name)
             actor = Actor(connection.participant, connection.role)
             answers = await self._quizzes.answers_of(actor)
         except StoreError as error:
-            connection.refuse(hello.req, error.code, error.detail, retry_after_ms=RETRY_MS)
+            self._turn_away(connection, hello.req, Refusal(error.code, error.detail))
             return
         if not connection.closing:
             self._enter(connection, hello, answers)
@@ -244,13 +243,16 @@ class RunningLesson:
                 self.waiting.enter(connection)
             else:
                 self._leave_lists(connection)
-                later = RETRY_MS if outcome.code == "store_unavailable" else None
-                connection.refuse(hello.req, outcome.code, outcome.detail, retry_after_ms=later)
-                connection.goodbye(outcome.code, reconnect=later is not None, close_code=POLICY)
+                self._turn_away(connection, hello.req, outcome)
 
         self.connections.setdefault(connection.participant, []).append(connection)
         self._stop_grace(connection.participant)
         self.join(connection.participant, connection.role, done)
+
+    def _turn_away(self, connection: Connection, req: int, refusal: Refusal) -> None:
+        later_ms = LATER_MS.get(refusal.code)
+        connection.refuse(req, refusal.code, refusal.detail, retry_after_ms=later_ms)
+        connection.goodbye(refusal.code, reconnect=later_ms is not None, close_code=POLICY)
 
     def join(self, participant: str, role: ev.Role, done: Done) -> None:
         """Writes that somebody is here; a lecturer's coming makes the lesson if need be."""

@@ -67,7 +67,6 @@ class Media:
         self._by_source: dict[int, MediaSession] = {}
         self._plans: dict[str, Plan] = {}  # lesson -> what was stated last
         self._tasks: set[asyncio.Task[None]] = set()
-        self._epoch = ""
         self._node: NodeClient | None = None
         if settings.node:
             self._node = NodeClient(
@@ -329,7 +328,6 @@ class Media:
 
     def _connected(self, welcome: ch.Welcome) -> None:
         log.info("media node connected", epoch=welcome.epoch, sessions=len(welcome.sessions))
-        self._epoch = welcome.epoch
         there = {info.session: info for info in welcome.sessions}
         for session in list(self._sessions.values()):
             info = there.pop(session.id, None)

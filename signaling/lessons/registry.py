@@ -145,11 +145,14 @@ class Registry:
         if self._lessons.get(lesson.id) is lesson:
             del self._lessons[lesson.id]
 
-    async def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Forgets lessons in which nothing goes on; their logs are on disk."""
+        for lesson in list(self._lessons.values()):
+            if lesson.idle and not self.media.in_lesson(lesson.id):
+                lesson.close()
+                del self._lessons[lesson.id]
+
+    async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            for lesson in list(self._lessons.values()):
-                if lesson.idle and not self.media.in_lesson(lesson.id):
-                    lesson.close()
-                    del self._lessons[lesson.id]
+            self.sweep()

@@ -166,6 +166,10 @@ class _Visit:
         connection.client = hello.client
         self._lesson = lesson
         self._desk = Desk(connection, lesson, registry.media, self._context.meters)
+        log.info(
+            "hello", lesson=grant.lesson, participant=grant.participant, role=grant.role,
+            device=hello.device, client=hello.client, resume=hello.resume is not None,
+        )  # fmt: skip
         await lesson.hello(connection, hello)
 
     def _no_hello(self) -> None:

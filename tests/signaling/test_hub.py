@@ -1,7 +1,14 @@
 """A lesson with people in it: who is welcomed, who waits, who hears what."""
 
 import asyncio
+from collections.abc import Sequence
 
+import msgspec
+import pytest
+
+from signaling.config import Limits, Settings
+from signaling.log.events import Entry
+from signaling.stores import StoreError
 from signaling.web.app import Server
 from tests.signaling.doors import Door
 
@@ -161,3 +168,62 @@ async def test_a_restarted_server_goes_on(server: Server, door: Door) -> None:
         left = await back.event("left", participant="li")  # who does not come back is lost
         assert left["event"]["reason"] == "lost"
     await server.start()
+
+
+async def test_an_idle_lesson_is_forgotten_and_found_again(server: Server, door: Door) -> None:
+    lecturer = await door.enter("lecturer", "wang")
+    welcome = await lecturer.hear("welcome")
+    await lecturer.ask("chat", text="before")
+    server.registry.sweep()
+    assert server.registry.running("math") is not None  # somebody is here
+    await lecturer.ask("leave")
+    await lecturer.closed()
+    server.registry.sweep()
+    assert server.registry.running("math") is None
+    resume = {"log": welcome["lesson"]["log"], "after": welcome["position"]}
+    again = await door.enter("lecturer", "wang", resume=resume)
+    assert "state" not in await again.hear("welcome")
+    await again.event("chat_said", text="before")
+
+
+async def test_when_the_disk_fails_nothing_is_told_that_is_not_kept(
+    server: Server, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lecturer = await door.enter("lecturer", "wang")
+    student = await door.enter("student", "li")
+    append = server.registry.store.append
+
+    async def full(log: str, entries: Sequence[Entry]) -> None:
+        raise StoreError("store_unavailable", why="disk full")
+
+    monkeypatch.setattr(server.registry.store, "append", full)
+    refused = await lecturer.ask("chat", text="lost")
+    assert refused["code"] == "store_unavailable"
+    for client in (lecturer, student):
+        assert (await client.hear("goodbye"))["reconnect"]
+        assert not [entry for entry in client.events if entry["event"]["t"] == "chat_said"]
+    monkeypatch.setattr(server.registry.store, "append", append)
+    back = await door.enter("lecturer", "wang")
+    assert (await back.hear("welcome"))["state"]["chat"] == []
+    assert (await back.ask("chat", text="kept"))["t"] == "ack"
+
+
+async def test_presence_of_inspectors_is_for_ops_alone(door: Door) -> None:
+    lecturer = await door.enter("lecturer", "wang")
+    await door.enter("inspector", "xu")
+    ops = await door.enter("ops", "root")
+    counted = await ops.until(lambda m: m["t"] == "counts" and "inspector" in m["present"])
+    assert counted["present"] == {"lecturer": 1, "inspector": 1, "ops": 1}
+    await lecturer.until(lambda m: m["t"] == "counts" and m["present"] == {"lecturer": 1, "ops": 1})
+    assert not [m for m in lecturer.heard if "inspector" in str(m)]
+
+
+async def test_a_full_lesson_says_when_to_try_again(settings: Settings) -> None:
+    small = msgspec.structs.replace(settings, limits=Limits(connections_per_lesson=2))
+    async with Server(small) as server, Door(server.url, server.keys) as door:
+        await door.enter("lecturer", "wang")
+        await door.enter("student", "li")
+        third = await door.connect()
+        refused = await third.ask("hello", token=door.token("student", "sun"), version=1)
+        assert (refused["code"], refused["retry_after_ms"]) == ("lesson_full", 10_000)
+        assert (await third.hear("goodbye"))["reconnect"]

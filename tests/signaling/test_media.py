@@ -67,6 +67,9 @@ async def test_hand_to_stage_to_picture(door: Door) -> None:
     source = slots["slots"]["stage.0.video"]
     assert slots["sources"][source] == {"participant": "li", "use": "camera", "live": True}
     assert slots["people"]["li"]["name"] == "Li"
+    levels = await other.hear("levels")
+    assert levels["levels"][0][0] == answer["sources"]["microphone"]
+    assert 0 <= levels["levels"][0][1] < 60
     await lecturer.ask("mute", participant="li", use="camera", muted=True)
     await other.until(
         lambda m: m["t"] == "slots" and "stage.0.video" not in m.get("slots", ()),

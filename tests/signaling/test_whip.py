@@ -95,6 +95,29 @@ async def test_an_encoder_publishes_while_it_sends_and_is_gone_after_delete(door
     await encoder.peer.close()
 
 
+async def test_an_encoder_that_vanishes_is_unpublished_and_lost(door: Door) -> None:
+    encoder = Encoder(door)
+    await encoder.post("/whip/math", door.bearer("lecturer", "wang"))
+    student = await door.enter("student", "li")
+    await student.event("published", use="camera")
+    await encoder.peer.close()
+    await student.event("unpublished")
+    assert (await student.event("left", participant="wang"))["event"]["reason"] == "lost"
+
+
+async def test_a_page_of_the_same_participant_outlasts_the_encoder(door: Door, server: Server) -> None:
+    encoder, bearer = Encoder(door), door.bearer("lecturer", "wang")
+    page = await door.enter("lecturer", "wang")
+    await encoder.post("/whip/math", bearer)
+    await page.event("published", use="camera")
+    async with door.http.delete(encoder.location, headers=bearer) as deleted:
+        assert deleted.status == 200
+    await page.event("unpublished")
+    assert (await page.ask("chat", text="still here"))["t"] == "ack"
+    assert not [entry for entry in page.events if entry["event"]["t"] == "left"]
+    await encoder.peer.close()
+
+
 async def test_a_player_watches_what_an_encoder_sends(door: Door, server: Server) -> None:
     early = await door.http.post(
         "/whep/math", data=await offer_text(), headers={"Content-Type": SDP, **door.bearer("observer")}
