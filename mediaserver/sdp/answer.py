@@ -9,6 +9,7 @@ ICE and changes nothing else.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal
 
 from mediaserver.sdp.codecs import (
@@ -108,9 +109,10 @@ def negotiate(
     _refuse_what_cannot_play(parts, terms)
     taken = _bundled(offer, parts)
     tag = taken[0].section
-    common = understood(offer.extensions)
+    # Sections of one offer have the same few sets of extensions: each is looked at once.
+    context = _Context(terms, understood(offer.extensions), new_ssrc, previous, cache(agree_extensions))
     for part in taken:
-        _agree(part, common, terms, new_ssrc, previous)
+        _agree(part, context)
     ufrag, pwd = _ice(offer, tag)
     if not tag.rtcp_mux:
         raise NegotiationError("no_rtcp_mux", "RTP and RTCP must share a port (a=rtcp-mux)")
@@ -203,16 +205,19 @@ def _bundled(offer: Description, parts: Sequence[_Part]) -> list[_Part]:
     return taken
 
 
-def _agree(
-    part: _Part,
-    common: Sequence[Extension],
-    terms: Terms,
-    new_ssrc: Callable[[], int],
-    previous: Negotiated | None,
-) -> None:
-    """Settles a section that was taken, and makes its slot or its producer.
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What all sections of one negotiation share."""
 
-    `common`: the header extensions of the session level.
+    terms: Terms
+    common: tuple[Extension, ...]  # the header extensions of the session level
+    new_ssrc: Callable[[], int]
+    previous: Negotiated | None
+    agree_extensions: Callable[..., tuple[Agreed, ...]]
+
+
+def _agree(part: _Part, context: _Context) -> None:
+    """Settles a section that was taken, and makes its slot or its producer.
 
     What may not be used is answered inactive, but in full: Chromium would lose the rid extension
     and then could not make its next offer.
@@ -220,23 +225,27 @@ def _agree(
     choice, label, section = part.choice, part.label, part.section
     assert choice is not None
     kind: Kind = "audio" if section.kind == "audio" else "video"
-    offered = (*section.extensions, *common)
+    offered = (*section.extensions, *context.common)
     is_slot = label is not None and label.is_slot
     part.layers = [] if is_slot else _layers(section, offered)
-    without = [] if "transport-cc" in choice.feedback else ["twcc"]
-    without += [] if part.layers else ["rid", "repaired_rid"]
-    part.extensions = agree_extensions(
-        offered, kind, to_client=is_slot, allow_mixed=section.extmap_allow_mixed, without=without
+    part.extensions = context.agree_extensions(
+        offered,
+        kind,
+        to_client=is_slot,
+        allow_mixed=section.extmap_allow_mixed,
+        with_twcc="transport-cc" in choice.feedback,
+        with_layers=bool(part.layers),
     )
     if not any(agreed.name == "twcc" for agreed in part.extensions):
         choice.feedback.discard("transport-cc")
     if label is None:
         return
     if is_slot:
-        earlier = next((slot for slot in previous.slots if slot.mid == part.mid), None) if previous else None
-        part.slot = _slot(part, choice, kind, label.name, earlier, new_ssrc)
-    elif label.name in terms.sources:
-        part.producer = _producer(part, choice, kind, label.name, terms)
+        slots = context.previous.slots if context.previous else ()
+        earlier = next((slot for slot in slots if slot.mid == part.mid), None)
+        part.slot = _slot(part, choice, kind, label.name, earlier, context.new_ssrc)
+    elif label.name in context.terms.sources:
+        part.producer = _producer(part, choice, kind, label.name, context.terms)
 
 
 def _slot(
@@ -356,13 +365,15 @@ def _write(
     if bundle := [part.section.mid for part in taken if part.section.mid]:
         lines.append(f"a=group:BUNDLE {' '.join(bundle)}")
     # In each section, though RFC 9143 asks for them in the tagged one only: aiortc reads the last.
-    transport = [
-        f"a=ice-ufrag:{endpoint.ufrag}",
-        f"a=ice-pwd:{endpoint.pwd}",
-        f"a=fingerprint:sha-256 {endpoint.fingerprint}",
-        f"a=setup:{'passive' if role == 'server' else 'active'}",
-        *_candidates(endpoint.candidates),
-    ]
+    transport = "\r\n".join(
+        (
+            f"a=ice-ufrag:{endpoint.ufrag}",
+            f"a=ice-pwd:{endpoint.pwd}",
+            f"a=fingerprint:sha-256 {endpoint.fingerprint}",
+            f"a=setup:{'passive' if role == 'server' else 'active'}",
+            *_candidates(endpoint.candidates),
+        )
+    )
     for part in parts:
         section = part.section
         if part.choice is None:
@@ -376,7 +387,7 @@ def _write(
             payload_types += f" {part.choice.rtx_payload_type}"
         lines.append(f"m={section.kind} {port} {section.protocol} {payload_types}")
         lines.append(connection)
-        lines += transport
+        lines.append(transport)
         lines += _section_lines(part, part.choice)
     lines.append("")
     return "\r\n".join(lines)
@@ -411,7 +422,7 @@ def _section_lines(part: _Part, choice: Choice) -> list[str]:
         lines += [f"a=rid:{rid} recv" for rid in part.layers]
         lines.append(f"a=simulcast:recv {';'.join(part.layers)}")
     if slot := part.slot:
-        lines.append(f"a=msid:{slot_stream(slot.name)} {slot.name}")
+        lines.append(f"a=msid:{slot.cname} {slot.name}")
         if slot.rtx_ssrc is not None:
             lines.append(f"a=ssrc-group:FID {slot.ssrc} {slot.rtx_ssrc}")
         lines.append(f"a=ssrc:{slot.ssrc} cname:{slot.cname}")

@@ -1,6 +1,6 @@
 """Which RTP header extensions a section carries (RFC 8285), by the engine's short names."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from mediaserver._engine import EXTENSIONS
@@ -44,9 +44,13 @@ def agree_extensions(
     *,
     to_client: bool,
     allow_mixed: bool,
-    without: Collection[str] = (),
-) -> list[Agreed]:
+    with_twcc: bool,
+    with_layers: bool,
+) -> tuple[Agreed, ...]:
     """Takes each offered extension that is of use in this direction, with the id it was offered."""
+    without = () if with_layers else ("rid", "repaired_rid")
+    if not with_twcc:
+        without = (*without, "twcc")
     wanted = (_TO_CLIENT if to_client else _FROM_CLIENT)[kind]
     max_id = _MAX_ID_MIXED if allow_mixed else _MAX_ID
     needed, answered = ("recvonly", "sendonly") if to_client else ("sendonly", "recvonly")
@@ -71,7 +75,7 @@ def agree_extensions(
         seen.add(name)
         seen.add(number)
         agreed.append(Agreed(name, number, line))
-    return agreed
+    return tuple(agreed)
 
 
 def understood(offered: Iterable[Extension]) -> tuple[Extension, ...]:
