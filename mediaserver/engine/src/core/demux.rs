@@ -59,8 +59,11 @@ pub fn discover(
         Some((place, layer, repair))
     });
     let found = declared.or_else(|| {
-        let (place, producer) =
-            by_mid(candidates(), header, packet).or_else(|| by_payload_type(candidates(), header))?;
+        // A MID that names no producer is of a section that is not open: no guess then.
+        let (place, producer) = match has_mid(candidates(), header, packet) {
+            true => by_mid(candidates(), header, packet)?,
+            false => by_payload_type(candidates(), header)?,
+        };
         let (layer, repair) = layer(producer, header, packet)?;
         Some((place, layer, repair))
     });
@@ -74,6 +77,17 @@ fn declared_layer(producer: &Producer, ssrc: u32) -> Option<(usize, bool)> {
         Some(&(_, media)) => Some((with(media)?, true)),
         None => Some((with(ssrc)?, false)),
     }
+}
+
+fn has_mid<'a>(
+    mut candidates: impl Iterator<Item = (usize, &'a Producer)>,
+    header: &RtpHeader,
+    packet: &[u8],
+) -> bool {
+    candidates.any(|(_, producer)| {
+        let id = producer.parameters.extensions.get(Extension::Mid);
+        id.is_some_and(|id| header.extension(packet, id).is_some())
+    })
 }
 
 fn by_mid<'a>(
@@ -208,6 +222,7 @@ mod tests {
         assert_eq!(found(&producers, 100, 9, &[]), Some((1, 0, false)));
         assert_eq!(found(&producers, 97, 9, &[]), Some((0, 0, true)));
         assert_eq!(found(&producers, 98, 9, &[]), None);
+        assert_eq!(found(&producers, 100, 9, &[(3, b"2")]), None, "of a section that is not open");
     }
 
     #[test]

@@ -244,10 +244,11 @@ impl Core {
         stream: Option<Stream>,
     ) {
         let transport = &mut self.transports[t];
-        let id = |place: usize| {
-            let parameters = &self.producers[place].parameters;
-            parameters.extensions.get(Extension::Twcc).filter(|_| parameters.twcc)
-        };
+        // Feedback is of the transport: a section that did not ask for it is counted, too.
+        if !transport.producers.iter().any(|&place| self.producers[place].parameters.twcc) {
+            return;
+        }
+        let id = |place: usize| self.producers[place].parameters.extensions.get(Extension::Twcc);
         let id = match stream {
             Some(stream) => id(stream.producer),
             None => transport.producers.iter().find_map(|&place| id(place)),

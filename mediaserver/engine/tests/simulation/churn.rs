@@ -138,7 +138,8 @@ impl Lesson {
         }
         self.world.run_ms(4000);
         for &(at, mid, codec, source) in &self.wanted {
-            let published = self.sources.contains(&source) && source.is_multiple_of(3) == (codec == Codec::Opus);
+            let published =
+                self.sources.contains(&source) && source.is_multiple_of(3) == (codec == Codec::Opus);
             let expected = if published { source } else { 0 };
             let transport = self.world.peers[at].transport();
             let stats = self.world.core.transport_stats(transport).unwrap();

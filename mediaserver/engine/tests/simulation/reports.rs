@@ -10,7 +10,10 @@ use crate::sender::{Sender, TWCC};
 #[test]
 fn transport_feedback_tells_every_arrival_and_loss() {
     let mut world = pair(1, Sender::new(7, Codec::H264));
-    world.publish(0, Sender::new(8, Codec::Opus));
+    // Audio is numbered, too, though its section did not ask for feedback.
+    let audio = Sender::new(8, Codec::Opus);
+    world.open_producer(0, &audio, |parameters| parameters.twcc = false);
+    world.peers[0].senders.push(audio);
     world.peers[0].up.jitter_ms = 15;
     world.peers[0].up.loss = 0.05;
     world.run_ms(10_000);
