@@ -35,6 +35,7 @@ log = structlog.get_logger("signaling.lesson")
 
 TAIL = 4096  # entries kept in memory: as far back as a client may resume
 FANOUT_MAX_S = 0.5
+AT_ONCE = 25  # of those who waited, let in between other work
 LATER_MS = {"store_unavailable": 1000, "lesson_full": 10_000}  # refusals of a hello that may pass
 NO_ENTRY = ("no_such_lesson", "lesson_not_started")  # refusals of a join that mean: wait here
 
@@ -429,9 +430,15 @@ class RunningLesson:
         if any(not isinstance(entry.event, QUIET) for entry in entries):
             self._replan(state)
         if started:
-            for connection in self.waiting.empty():
-                if not connection.closing and connection.hello is not None:
-                    self._enter(connection, connection.hello, {})
+            self._let_in()
+
+    def _let_in(self) -> None:
+        """Those who waited come in, a few in each turn of the loop: others have requests, too."""
+        for connection in self.waiting.take(AT_ONCE):
+            if not connection.closing and connection.hello is not None:
+                self._enter(connection, connection.hello, {})
+        if len(self.waiting) and not self._closed:
+            self._loop.call_later(0, self._let_in)
 
     def _replan(self, state: Lesson) -> None:
         wanted = plan(state)

@@ -174,12 +174,13 @@ class WaitingRoom:
     def all(self) -> list[Connection]:
         return list(self._connections)
 
-    def empty(self) -> list[Connection]:
-        """Everybody, in the order of coming; nobody waits any more."""
-        self._pace.cancel()
-        connections = list(self._connections)
-        self._connections.clear()
-        return connections
+    def take(self, count: int) -> list[Connection]:
+        """The first so many in the order of coming; they wait no more, and the others hear nothing of
+        it: their turn is next."""
+        taken = list(self._connections)[:count]
+        for connection in taken:
+            del self._connections[connection]
+        return taken
 
     def _tell(self) -> None:
         present = self._present()
