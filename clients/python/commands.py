@@ -21,6 +21,10 @@ class Commands(ABC):
         """A new request number."""
 
     @abstractmethod
+    def _session(self) -> str:
+        """The media session. Raises KelianError when none is open."""
+
+    @abstractmethod
     async def command(self, request: AnyRequest) -> int:
         """Sends; returns the position of the event that it made (0: none), once that is folded in."""
 
@@ -75,13 +79,13 @@ class Commands(ABC):
     async def end_lesson(self) -> None:
         await self.command(ask.EndLesson(req=self._number()))
 
-    async def show_layers(self, session: str, heights: Mapping[str, int]) -> None:
+    async def show_layers(self, heights: Mapping[str, int]) -> None:
         """At which height in pixels each video slot is shown; 0: not shown."""
-        await self.command(ask.Layers(req=self._number(), session=session, heights=dict(heights)))
+        await self.command(ask.Layers(req=self._number(), session=self._session(), heights=dict(heights)))
 
-    async def mend(self, session: str, slot: str) -> None:
-        """Nothing arrives in this slot although it should."""
-        await self.command(ask.Mend(req=self._number(), session=session, slot=slot))
+    async def mend(self, slot: str) -> None:
+        """Nothing arrives in this slot although it should: the server asks for a key frame."""
+        await self.command(ask.Mend(req=self._number(), session=self._session(), slot=slot))
 
     async def _mute(self, use: Use, participant: str | None, muted: bool) -> None:
         who = participant or self.participant

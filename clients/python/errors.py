@@ -58,5 +58,9 @@ def line_lost() -> ConnectionLost:
     )
 
 
+def no_media() -> KelianError:
+    return KelianError("no_media", "还没有打开音视频连接", "no media connection is open")
+
+
 def left() -> ConnectionLost:
     return ConnectionLost("left", "已离开课堂", "this participant has left the lesson")

@@ -22,7 +22,15 @@ from aiortc.mediastreams import MediaStreamTrack
 from clients.python.backoff import Backoff
 from clients.python.commands import Commands
 from clients.python.connection import OPEN_S, Connection, VerifyTls, connect
-from clients.python.errors import ConnectionLost, Dismissed, KelianError, Refused, left, line_lost
+from clients.python.errors import (
+    ConnectionLost,
+    Dismissed,
+    KelianError,
+    Refused,
+    left,
+    line_lost,
+    no_media,
+)
 from clients.python.peer import Media
 from clients.python.slots import Slot
 from signaling.log.events import Codec, Role, Use
@@ -129,10 +137,6 @@ class Lesson(Commands):
     def connected(self) -> bool:
         return self._ready.is_set()
 
-    def named(self, name: str) -> str:
-        """The participant who bears this name, as far as this one knows people. KeyError if none."""
-        return next((who for who, person in self.people.items() if person.name == name), "") or _missing(name)
-
     async def until(self, condition: Callable[["Lesson"], _T], timeout_s: float | None = 10.0) -> _T:
         """Waits until `condition(lesson)` is true, and returns it. TimeoutError, or why it ended."""
         async with asyncio.timeout(timeout_s):
@@ -187,6 +191,11 @@ class Lesson(Commands):
 
     def _number(self) -> int:
         return next(self._numbers)
+
+    def _session(self) -> str:
+        if self.media is None or self.media.session is None:
+            raise no_media()
+        return self.media.session
 
     # --- media -----------------------------------------------------------------------------
 
@@ -413,7 +422,3 @@ class Lesson(Commands):
             future.set_exception(Refused(reply))
         else:
             future.set_result(reply)
-
-
-def _missing(name: str) -> str:
-    raise KeyError(name)

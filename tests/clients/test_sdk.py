@@ -84,6 +84,8 @@ async def test_pictures_and_sound_are_the_lecturers(server: Server) -> None:
         await seen(there.tutor, "lecturer.video", LECTURER)
         assert student.slot("lecturer.video").source == student.slots["lecturer.video"]
         assert student.sources[student.slots["lecturer.video"]].participant == there.lecturer.participant
+        await student.show_layers({"lecturer.video": 360, "board": 0})
+        await student.mend("lecturer.video")
         frames = [await student.slot("lecturer.audio").recv(timeout_s=5) for _ in range(75)]
         loudest = max(loudness_dbov(frame) for frame in frames if isinstance(frame, AudioFrame))
         assert loudest > -15
@@ -200,6 +202,15 @@ async def test_media_node_killed_and_back_in_seconds(tmp_path: Path) -> None:
                     await asyncio.sleep(0.02)
             await seen(there.student, "lecturer.video", LECTURER)
             assert time.monotonic() - killed_s < 10
+
+
+async def test_a_vp8_lesson(tmp_path: Path) -> None:
+    with serving(tmp_path, codec="vp8") as server:
+        async with room(server, "vp8") as there:
+            assert there.student.codec == "vp8"
+            await seen(there.student, "lecturer.video", LECTURER)
+            assert await there.lecturer.bring_up(there.tutor.participant) == 0
+            await seen(there.student, "stage.0.video", TUTOR)
 
 
 def cut(lesson: kelian.Lesson) -> None:
