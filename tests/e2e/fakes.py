@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clients.python import pattern
+from clients.python import pattern, scenes
 
 WIDTH, HEIGHT, FPS = 320, 180, 10
 SECONDS = 6
@@ -49,4 +49,16 @@ def microphone(folder: Path, sender: int) -> Path:
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes(samples.tobytes())
+    return path
+
+
+def scene(folder: Path, name: str, role: str, sender: int) -> Path:
+    """A Y4M file of one of the SDK's drawn people, for pictures of pages that people look at."""
+    drawn = scenes.Lecturer(name) if role == "lecturer" else scenes.Student(name, sender)
+    path = folder / f"scene-{sender}.y4m"
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{drawn.width} H{drawn.height} F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
+        for number in range(FPS * 3):
+            image = drawn.draw(number / FPS, 0.5)
+            file.write(b"FRAME\n" + scenes.i420(image, sender, number / FPS).tobytes())
     return path

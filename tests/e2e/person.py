@@ -47,6 +47,8 @@ class Person:
         viewport: tuple[int, int] = (1280, 720),
         token: str | None = None,
         init_script: str = "",
+        camera: Path | None = None,
+        mobile: bool = False,
     ) -> None:
         self.role, self.name, self.sender = role, name, sender
         self.token = token or server.token(lesson, role, name)
@@ -55,13 +57,15 @@ class Person:
             headless=True,
             args=[
                 *FLAGS,
-                f"--use-file-for-fake-video-capture={fakes.camera(folder, sender)}",
+                f"--use-file-for-fake-video-capture={camera or fakes.camera(folder, sender)}",
                 f"--use-file-for-fake-audio-capture={fakes.microphone(folder, sender)}",
             ],
         )
         self.context: BrowserContext = self.browser.new_context(
             viewport={"width": viewport[0], "height": viewport[1]},
             locale="zh-CN",
+            is_mobile=mobile,
+            has_touch=mobile,
             permissions=["camera", "microphone"],
             bypass_csp=True,  # for the probes only
         )
@@ -79,6 +83,16 @@ class Person:
     def click(self, test_id: str) -> None:
         self.page.get_by_test_id(test_id).first.click(timeout=10_000)
 
+    def bring_up(self, other: "Person") -> None:
+        """By the button beside the raised hand, else by the one in the list of participants."""
+        button = self.page.get_by_test_id(f"bring-up-{other.id()}")
+        if not button.count():
+            self.click("tab-people")
+        button.first.click(timeout=10_000)
+
+    def take_down(self, other: "Person") -> None:
+        self.click(f"take-down-{other.id()}")
+
     # --- what the page knows -------------------------------------------------------------------
 
     def phase(self) -> str:
@@ -93,6 +107,10 @@ class Person:
     def stage(self) -> list[str]:
         """Names on stage, by index."""
         return list(self.page.evaluate("window.__kelian.lesson.stage.map(t => t.participant.name)"))
+
+    def hands(self) -> list[str]:
+        """Names of those whose hands are up, in order."""
+        return list(self.page.evaluate("window.__kelian.lesson.hands.map(p => p.name)"))
 
     def descriptions(self) -> int:
         return int(self.page.evaluate("window.__descriptions"))

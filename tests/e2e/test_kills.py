@@ -9,7 +9,7 @@ NO_STALL_MS = 500
 def _stage_anna(lesson: LessonInProgress) -> None:
     for person in lesson.people[1:]:
         person.until(lambda p=person: p.sees("lecturer.video", LECTURER), "sees the lecturer")
-    lesson.lecturer.click(f"bring-up-{lesson.students[0].id()}")
+    lesson.lecturer.bring_up(lesson.students[0])
     for person in (lesson.lecturer, lesson.tutor, *lesson.students[1:]):
         person.until(lambda p=person: p.sees("stage.0.video", ANNA), "sees Anna on stage")
 
@@ -40,7 +40,7 @@ def test_signaling_killed_stops_no_picture(lesson: LessonInProgress) -> None:
         assert gaps["frames"] > 10
 
     # The lesson goes on: what is done now reaches everybody.
-    lesson.lecturer.click(f"take-down-{lesson.students[0].id()}")
+    lesson.lecturer.take_down(lesson.students[0])
     for person in lesson.people:
         person.until(lambda p=person: p.stage() == [], "sees the stage emptied")
 

@@ -31,11 +31,8 @@ def test_hand_then_stage_then_seen_and_heard_by_all(lesson: LessonInProgress) ->
         person.watch("lecturer.video")
 
     anna.click("raise-hand")
-    bring_up = f"bring-up-{anna.id()}"
-    lesson.lecturer.until(
-        lambda: lesson.lecturer.page.get_by_test_id(bring_up).count() > 0, "sees the raised hand", 5
-    )
-    lesson.lecturer.click(bring_up)
+    lesson.lecturer.until(lambda: lesson.lecturer.hands() == ["安娜"], "sees the raised hand", 5)
+    lesson.lecturer.bring_up(anna)
     for person in others:
         took_s = person.until(lambda p=person: p.sees("stage.0.video", ANNA), "sees Anna on stage", 10)
         assert took_s < SEEN_WITHIN_S
@@ -51,7 +48,7 @@ def test_hand_then_stage_then_seen_and_heard_by_all(lesson: LessonInProgress) ->
 
 
 def test_the_tutor_joins_her_there(lesson: LessonInProgress) -> None:
-    lesson.lecturer.click(f"bring-up-{lesson.tutor.id()}")
+    lesson.lecturer.bring_up(lesson.tutor)
     for person in (lesson.lecturer, *lesson.students):
         person.until(lambda p=person: p.sees("stage.1.video", TUTOR), "sees the tutor", 10)
         person.until(lambda p=person: p.hears("stage.1.audio", TUTOR), "hears the tutor", 10)
@@ -60,16 +57,13 @@ def test_the_tutor_joins_her_there(lesson: LessonInProgress) -> None:
 def test_a_swap_shows_no_frozen_face(lesson: LessonInProgress) -> None:
     anna, bo, chen = lesson.students
     descriptions = [p.descriptions() for p in lesson.people]
-    lesson.lecturer.click(f"take-down-{anna.id()}")
+    lesson.lecturer.take_down(anna)
     for person in (lesson.lecturer, lesson.tutor, bo, chen):
         person.until(lambda p=person: p.status("stage.0.video") == "empty", "the slot is empty", 3)
         assert person.picture("stage.0.video") is None, "no frozen face"
     bo.click("raise-hand")
-    bring_up = f"bring-up-{bo.id()}"
-    lesson.lecturer.until(
-        lambda: lesson.lecturer.page.get_by_test_id(bring_up).count() > 0, "sees the hand", 5
-    )
-    lesson.lecturer.click(bring_up)
+    lesson.lecturer.until(lambda: lesson.lecturer.hands() == ["小波"], "sees the hand", 5)
+    lesson.lecturer.bring_up(bo)
     for person in (lesson.lecturer, lesson.tutor, anna, chen):
         person.until(lambda p=person: p.sees("stage.0.video", BO), "sees Bo where Anna was", 10)
         person.until(lambda p=person: p.hears("stage.0.audio", BO), "hears Bo", 10)

@@ -27,8 +27,9 @@ def test_lip_sync_holds_after_ten_swaps(playwright: Playwright, tmp_path: Path) 
             for student, name, sender in zip(pair, ("甲", "乙"), (FIRST, SECOND), strict=True):
                 bots.send(student, name, sender)
 
-            last = lecturer.page.get_by_test_id(f"bring-up-{pair[1].participant}")
-            lecturer.until(lambda: last.count() > 0, "knows both")
+            knows = "p => window.__kelian.lesson.participant(p) !== null"
+            last = pair[1].participant
+            lecturer.until(lambda: bool(lecturer.page.evaluate(knows, last)), "knows both")
             bring_up = "p => window.__kelian.lesson.bringUp(p)"
             take_down = "p => window.__kelian.lesson.takeDown(p)"
             descriptions = lecturer.descriptions()
