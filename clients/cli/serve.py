@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import json
 import os
-import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -141,7 +141,7 @@ def channel_path(data: Path) -> Path:
     state = folder.stat()
     if state.st_uid != os.getuid() or state.st_mode & 0o077:
         raise PermissionError(1, "others can write there", str(folder))
-    return folder / f"{secrets.token_hex(8)}.sock"
+    return folder / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.sock"
 
 
 def has_ipv6() -> bool:

@@ -30,6 +30,12 @@ def issue(
     path: Path, *, lesson: str, role: Role, name: str, ttl_s: int, participant: str | None = None
 ) -> str:
     """Raises Problem."""
+    if not tokens.LESSON_ID.fullmatch(lesson):
+        raise Problem(
+            BAD_CONFIGURATION,
+            f"课堂编号“{lesson}”不行：只能用 1 到 64 个英文字母、数字和 . _ -",
+            f"{lesson!r} is no lesson id: 1 to 64 letters of ASCII, digits and . _ -",
+        )
     try:
         return tokens.issue(
             server_keys(path),

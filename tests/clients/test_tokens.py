@@ -25,7 +25,7 @@ def test_a_bad_lesson_id_is_one_line(tmp_path: Path) -> None:
     )
     assert result.exit_code == BAD_CONFIGURATION
     assert result.stderr.count("\n") == 1
-    assert "lesson's id" in result.stderr
+    assert "no lesson id" in result.stderr
 
 
 def test_keys_that_others_can_read_are_refused(tmp_path: Path) -> None:
