@@ -182,6 +182,7 @@ class Store {
     this.people.learn(slots.people)
     this.board.arrange(slots, this.me)
     this.playSounds()
+    this.keeper.lookSoon()
   }
 
   // --- the log --------------------------------------------------------------------------------

@@ -38,6 +38,9 @@ export interface KeeperHandlers {
 
 export const TIMING = {
   sample_ms: 500,
+  /** While somebody is about to appear, so that the page shows it at once. */
+  eager_ms: 120,
+  eagerFor_ms: 3_000,
   /** From the answer to "connected", and from an ICE restart to "connected" again. */
   connect_ms: 6_000,
   /** Browsers recover from short "disconnected" by themselves. */
@@ -71,6 +74,8 @@ export class SessionKeeper {
   private readonly renewGap = new Backoff(TIMING.renewGap)
   private renewNotBefore = 0
   private connectedAt = 0
+  /** Looks at the session go on, one after another, until it is dropped. */
+  private looking = false
   private uplinkDarkSince: number | null = null
   private uplinkRestarted = false
   /** Sources for which alone a new connection was made already. */
@@ -101,6 +106,13 @@ export class SessionKeeper {
     this.drop()
     this.setState('connecting')
     void this.open()
+  }
+
+  /** The server wants something else in the slots: look soon. */
+  lookSoon(): void {
+    if (this.timer === null) return
+    this.clear('timer')
+    this.scheduleLook(TIMING.eager_ms)
   }
 
   stop(): void {
@@ -163,6 +175,7 @@ export class SessionKeeper {
     this.clear('timer')
     this.clear('connectTimer')
     this.clear('retryTimer')
+    this.looking = false
     this.uplinkDarkSince = null
     this.uplinkRestarted = false
     const { session } = this
@@ -195,7 +208,10 @@ export class SessionKeeper {
     this.backoff.reset()
     this.connectedAt = performance.now()
     this.setState('connected')
-    if (this.timer === null) this.scheduleLook()
+    if (!this.looking) {
+      this.looking = true
+      this.scheduleLook(TIMING.eager_ms)
+    }
   }
 
   private async restart(): Promise<void> {
@@ -223,8 +239,11 @@ export class SessionKeeper {
 
   // --- watching -------------------------------------------------------------------------------
 
-  private scheduleLook(): void {
-    this.timer = setTimeout(() => { void this.lookNow() }, TIMING.sample_ms)
+  private scheduleLook(after_ms = TIMING.sample_ms): void {
+    this.timer = setTimeout(() => {
+      this.timer = null
+      void this.lookNow()
+    }, after_ms)
   }
 
   private async lookNow(): Promise<void> {
@@ -236,10 +255,16 @@ export class SessionKeeper {
     const { steps, watch } = decideMend(watched, seen.at)
     this.watch = watch
     this.handlers.sampled(seen, watch)
-    this.scheduleLook()
+    this.scheduleLook(this.somebodyComes(seen.at) ? TIMING.eager_ms : TIMING.sample_ms)
     this.watchUplink(seen.at)
     if (steps.length === 0 && seen.at - this.connectedAt > TIMING.good_ms) this.renewGap.reset()
     for (const step of steps) this.take(step, seen.at)
+  }
+
+  private somebodyComes(now: number): boolean {
+    return Object.values(this.watch.records).some((record) => {
+      return record.wanted !== null && record.playedAt === null && now - record.wantedSince < TIMING.eagerFor_ms
+    })
   }
 
   private sightings(seen: Sample): Sighting[] {
