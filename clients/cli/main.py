@@ -129,6 +129,12 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except ConnectionLost as error:
+        if error.code == "certificate_untrusted":
+            raise Problem(
+                NOT_REACHED,
+                "不信任服务器的证书；如果是它自签的，请加 --insecure",
+                "the server's certificate is not trusted; if it made it itself, add --insecure",
+            ) from error
         raise Problem(NOT_REACHED, error.zh, error.en) from error
     except KelianError as error:
         raise Problem(REFUSED, f"{error.zh}（{error.code}）", f"{error.en} ({error.code})") from error

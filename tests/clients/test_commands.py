@@ -1,5 +1,8 @@
 """`kelian` commands against a real server, as a person types them."""
 
+import asyncio
+import datetime
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clients.cli import certificate
 from clients.cli.errors import NOT_REACHED, REFUSED
 from tests.e2e.server import Server, serving
 
@@ -62,6 +66,19 @@ def test_a_student_is_not_let_in_by_a_forged_token(server: Server) -> None:
     assert refused.returncode == REFUSED
     assert "token_invalid" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+async def test_a_certificate_of_the_servers_own_is_explained(tmp_path: Path) -> None:
+    files = certificate.ensure(tmp_path, ["127.0.0.1"], datetime.datetime.now(datetime.UTC))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        untrusted = await asyncio.to_thread(kelian, "watch", "--url", url, "--token", "abc")
+    assert untrusted.returncode == NOT_REACHED
+    assert "--insecure" in untrusted.stderr
+    assert untrusted.stderr.count("\n") == 1
 
 
 def test_no_server() -> None:
