@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 ENGINE := mediaserver/engine
 WEB    := clients/web
+INDEPENDENT := tests/e2e/independent
 
 export PYO3_PYTHON := $(CURDIR)/$(VENV)/bin/python
 
@@ -18,7 +19,7 @@ WEB_SOURCES    := $(wildcard $(WEB)/*.json $(WEB)/*.ts $(WEB)/*.js $(WEB)/index.
 run: setup
 	@$(VENV)/bin/kelian demo $(ARGS)
 
-test: setup check
+test: setup check $(INDEPENDENT)/node_modules/.package-lock.json
 	cd $(ENGINE) && cargo test --quiet
 	cd $(WEB) && npm test
 	$(VENV)/bin/python -m pytest $(ARGS)
@@ -54,5 +55,10 @@ $(WEB)/dist/index.html: $(WEB_SOURCES) $(WEB)/node_modules/.package-lock.json
 	@cd $(WEB) && npm run --silent build -- --logLevel warn
 	@touch $@
 
+# A WebRTC client of another implementation, which only tests use.
+$(INDEPENDENT)/node_modules/.package-lock.json: $(INDEPENDENT)/package-lock.json | tools
+	@cd $(INDEPENDENT) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
-	rm -rf .stamps $(VENV) $(WEB)/node_modules $(WEB)/dist $(ENGINE)/target
+	rm -rf .stamps $(VENV) $(INDEPENDENT)/node_modules $(WEB)/node_modules $(WEB)/dist $(ENGINE)/target
