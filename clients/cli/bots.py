@@ -41,17 +41,18 @@ class Cast(msgspec.Struct, frozen=True):
     authorization: dict[str, str]  # the API key's header
     lecturer: tuple[str, str]
     students: list[tuple[str, str]]
+    marked: bool = False  # for tests: pictures that say who sent them
 
 
 class Lecturer:
     """Sends camera, voice and board, calls up raised hands in order, and asks a question now and then."""
 
-    def __init__(self, lesson: kelian.Lesson, name: str) -> None:
+    def __init__(self, lesson: kelian.Lesson, name: str, marked: bool) -> None:
         self._lesson = lesson
         self._tracks: dict[Use, MediaStreamTrack] = {
             "microphone": SpeechLike(name),
-            "camera": TestPicture(name, role="lecturer"),
-            "board": BoardPicture(name),
+            "camera": TestPicture(name, role="lecturer", marked=marked),
+            "board": BoardPicture(name, marked=marked),
         }
         self._lecturing = False
 
@@ -117,9 +118,9 @@ class Lecturer:
 class Student:
     """Shows a face, raises a hand, speaks on stage, and answers questions, not always rightly."""
 
-    def __init__(self, lesson: kelian.Lesson, name: str, place: int) -> None:
+    def __init__(self, lesson: kelian.Lesson, name: str, place: int, marked: bool) -> None:
         self._lesson = lesson
-        self._camera = TestPicture(name, fps=8)
+        self._camera = TestPicture(name, fps=8, marked=marked)
         self._voice = SpeechLike(name)
         self._place = place
 
@@ -170,12 +171,12 @@ async def play(cast: Cast) -> None:
 async def _lecture(cast: Cast) -> None:
     name, token = cast.lecturer
     async with kelian.join(cast.url, token, verify_tls=False) as lesson:
-        await Lecturer(lesson, name).play()
+        await Lecturer(lesson, name, cast.marked).play()
 
 
 async def _learn(cast: Cast, name: str, token: str, place: int) -> None:
     async with kelian.join(cast.url, token, verify_tls=False) as lesson:
-        await Student(lesson, name, place).play()
+        await Student(lesson, name, place, cast.marked).play()
 
 
 async def _server_up(url: str) -> None:

@@ -1,8 +1,8 @@
 """Tracks that need no camera: a lecturer, students, a board, and their voices.
 
 All of them take their time from UTC, so that what they show and sound is known to whoever watches:
-each picture carries the strip of `pattern` (sender and milliseconds), and with `beep` a 1 kHz tone
-sounds during the first tenth of every second while the patch in the upper right corner is white.
+each marked picture carries the strip of `pattern` (sender and milliseconds), and with `beep` a 1 kHz
+tone sounds during the first tenth of every second while the patch in its upper right corner is white.
 Two tracks on one machine are therefore in step by themselves, and a receiver can measure both the
 delay and the lip sync.
 """
@@ -54,14 +54,21 @@ class _Paced(MediaStreamTrack):
 
 
 class ScenePicture(_Paced):
-    """A scene as a video track, stamped with its sender and time."""
+    """A scene as a video track; `marked` with the strip of its sender and time, and the flash."""
 
     kind = "video"
 
     def __init__(
-        self, scene: scenes.Scene, sender: int, *, fps: int = 15, voice: sound.Samples | None = None
+        self,
+        scene: scenes.Scene,
+        sender: int,
+        *,
+        fps: int = 15,
+        voice: sound.Samples | None = None,
+        marked: bool = True,
     ) -> None:
         super().__init__(1 / fps)
+        self._marked = marked
         self.sender = sender
         self._scene = scene
         self._voice = voice
@@ -70,7 +77,8 @@ class ScenePicture(_Paced):
         number, utc_s = await self._due()
         loudness = sound.loudness(self._voice, utc_s) if self._voice is not None else 0.0
         image = self._scene.draw(utc_s, loudness)
-        frame = VideoFrame.from_ndarray(scenes.i420(image, self.sender, utc_s), format="yuv420p")
+        planes = scenes.i420(image, self.sender, utc_s) if self._marked else scenes.plain_i420(image)
+        frame = VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = round(number * self._period_s * VIDEO_CLOCK_HZ)
         frame.time_base = fractions.Fraction(1, VIDEO_CLOCK_HZ)
         return frame
@@ -89,17 +97,19 @@ class TestPicture(ScenePicture):
         sender: int | None = None,
         fps: int = 15,
         beep: bool = False,
+        marked: bool = True,
     ) -> None:
         number = sender_id(name) if sender is None else sender
         scene = scenes.Lecturer(name) if role == "lecturer" else scenes.Student(name, number)
-        super().__init__(scene, number, fps=fps, voice=sound.speech_loop(number, beep))
+        super().__init__(scene, number, fps=fps, voice=sound.speech_loop(number, beep), marked=marked)
 
 
 class BoardPicture(ScenePicture):
     """Slides that turn (1280×720)."""
 
-    def __init__(self, name: str, *, sender: int | None = None, fps: int = 4) -> None:
-        super().__init__(scenes.Slides(), sender_id(name) if sender is None else sender, fps=fps)
+    def __init__(self, name: str, *, sender: int | None = None, fps: int = 4, marked: bool = True) -> None:
+        number = sender_id(name) if sender is None else sender
+        super().__init__(scenes.Slides(), number, fps=fps, marked=marked)
 
 
 class SpeechLike(_Paced):

@@ -44,9 +44,15 @@ def flashing(utc_s: float) -> bool:
     return utc_s % 1 < FLASH_S - 1e-6
 
 
+def plain_i420(image: Image) -> Image:
+    """Rows of Y, then U, then V, as "yuv420p" wants them."""
+    return cast(Image, cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420))
+
+
 def i420(image: Image, sender: int, utc_s: float) -> Image:
-    """Stamps the strip and converts: rows of Y, then U, then V, as "yuv420p" wants them."""
-    planes = cast(Image, cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420))
+    """The same with the marks that tests read: the strip (`pattern`), and the flash of every second."""
+    flash(image, utc_s)
+    planes = plain_i420(image)
     height, width = image.shape[:2]
     pattern.draw(planes[:height], sender, round(utc_s * 1000))
     # Black and white, not tinted by the picture that was there: readers may look at one colour only.
@@ -56,7 +62,7 @@ def i420(image: Image, sender: int, utc_s: float) -> Image:
 
 
 class Lecturer:
-    """A teacher before a blackboard, on which a curve is being drawn; a clock; a flash each second."""
+    """A teacher before a blackboard, on which a curve is being drawn, and a clock."""
 
     def __init__(self, name: str, *, title: str = "双师课堂", width: int = 640, height: int = 360) -> None:
         self.width, self.height = width, height
@@ -86,7 +92,6 @@ class Lecturer:
         ball = self._draw_curve(image, utc_s)
         self._draw_teacher(image, utc_s, loudness, ball)
         clock(image, utc_s, (self._px(24), self._px(318)), self._unit)
-        flash(image, utc_s)
         return image
 
     def _draw_curve(self, image: Image, utc_s: float) -> tuple[int, int]:
@@ -142,7 +147,6 @@ class Student:
         ball = (self.width - round(46 * unit), round((138 - 76 * bounce) * unit))
         cv2.circle(image, ball, round(13 * unit), (60, 100, 240), -1, _LINE)
         clock(image, utc_s, (round(8 * unit), round(156 * unit)), unit * 0.5)
-        flash(image, utc_s)
         return image
 
 

@@ -31,6 +31,7 @@ async def playing(server: Server, lesson: str, students: int) -> AsyncIterator[N
         title="演示",
         authorization=tokens.authorization(server.data / "keys.toml"),
         lecturer=("王老师", server.token(lesson, "lecturer", "王老师")),
+        marked=True,
         students=[(name, server.token(lesson, "student", name)) for name in names],
     )
     task = asyncio.create_task(bots.play(cast))

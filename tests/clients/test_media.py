@@ -50,7 +50,8 @@ def test_flash_and_beep_coincide() -> None:
     scene = TestPicture("王老师", role="lecturer", beep=True)._scene
     corner = slice(0, 40), slice(-40, None)
     for at_s, lit in ((0.0, True), (0.09, True), (0.1, False), (0.95, False)):
-        patch = i420(scene.draw(1_700_000_000 + at_s, 0), 1, 0)[:360][corner]
+        moment_s = 1_700_000_000 + at_s
+        patch = i420(scene.draw(moment_s, 0), 1, moment_s)[:360][corner]
         assert bool(patch.mean() > 200) is lit, at_s
 
 
