@@ -1,9 +1,13 @@
-/** How long to wait before the next try: doubling, capped, and spread so that a class does not
- * come back all at once. */
+/**
+ * How long to wait before the next try: growing, capped, and spread so that a class does not come
+ * back all at once.
+ */
 
 export interface BackoffTiming {
   first_ms: number
   most_ms: number
+  /** By which each pause is longer than the one before; 2 unless told. */
+  growth?: number
 }
 
 export class Backoff {
@@ -14,9 +18,10 @@ export class Backoff {
     private readonly random: () => number = Math.random,
   ) {}
 
-  /** The next pause in ms: between half and the whole of first * 2^n, at most `most_ms`. */
+  /** The next pause in ms: between half and the whole of first * growth^n, at most `most_ms`. */
   next(): number {
-    const whole = Math.min(this.timing.most_ms, this.timing.first_ms * 2 ** this.tries)
+    const { first_ms, most_ms, growth = 2 } = this.timing
+    const whole = Math.min(most_ms, first_ms * growth ** this.tries)
     this.tries += 1
     return whole * (0.5 + this.random() / 2)
   }

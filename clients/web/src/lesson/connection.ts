@@ -113,7 +113,8 @@ export class Connection {
     this.timing = { ...TIMING, ...options.timing }
     this.codec = options.codec ?? msgpack
     const { backoff_first_ms: first_ms, backoff_most_ms: most_ms } = this.timing
-    this.backoff = new Backoff({ first_ms, most_ms }, options.random)
+    // A restarted server is back within a second or two: the first tries lie close together.
+    this.backoff = new Backoff({ first_ms, most_ms, growth: 1.5 }, options.random)
   }
 
   start(): void {

@@ -11,7 +11,7 @@ import { SessionKeeper, type Wanted } from '@/media/keeper'
 import { LocalSender } from '@/media/local'
 import type { Sample } from '@/media/sampler'
 import { detect, surroundings } from '@/platform/browser'
-import { isOffline } from '@/platform/wake'
+import { isOffline, watchGone } from '@/platform/wake'
 import { asKelianError, ownError, type KelianError } from '@/protocol/errors'
 import type { Role, Use } from '@/protocol/events'
 import type { Ack, Answer, Counts, Events, Person, Presence, Slots, Tally, Waiting, Welcome } from '@/protocol/replies'
@@ -67,7 +67,7 @@ class Store {
   /** Uses that the user has switched off by hand: going on stage does not switch them on. */
   private readonly declined = new Set<Use>()
   private lastSample: Sample | null = null
-  private readonly stopWatching: () => void
+  private readonly stopWatching: (() => void)[]
 
   constructor(options: LessonOptions) {
     const browser = detect(surroundings())
@@ -100,7 +100,10 @@ class Store {
       const session = this.keeper.id
       if (session !== null) this.quietly({ t: 'layers', session, heights })
     })
-    this.stopWatching = watchValue(() => choices.speaker, (speaker) => { void this.player.setSpeaker(speaker) }, { immediate: true })
+    this.stopWatching = [
+      watchValue(() => choices.speaker, (speaker) => { void this.player.setSpeaker(speaker) }, { immediate: true }),
+      watchGone(() => { this.gone() }),
+    ]
     this.lesson = this.present()
     exposeForTests(this.lesson, {
       session: () => this.keeper.session,
@@ -389,11 +392,17 @@ class Store {
   }
 
   private stop(): void {
-    this.stopWatching()
+    for (const stop of this.stopWatching) stop()
     this.layers.close()
     this.keeper.stop()
     this.local.close()
     this.player.close()
+  }
+
+  /** A reloaded page makes a new session: the others need not wait until this one is missed. */
+  private gone(): void {
+    const session = this.keeper.id
+    if (session !== null && this.connection.state === 'live') this.quietly({ t: 'close_session', session })
   }
 
   private async leave(): Promise<void> {

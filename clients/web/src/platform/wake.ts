@@ -30,3 +30,10 @@ export function watchWake(handlers: WakeHandlers): () => void {
 export function isOffline(): boolean {
   return typeof navigator !== 'undefined' && navigator.onLine === false
 }
+
+/** Calls back when the page goes away (closed, reloaded, left), until the returned function is called. */
+export function watchGone(gone: () => void): () => void {
+  const handler = () => { gone() }
+  window.addEventListener('pagehide', handler)
+  return () => { window.removeEventListener('pagehide', handler) }
+}
