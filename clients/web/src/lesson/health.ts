@@ -53,8 +53,10 @@ export class Rates {
     const first = this.samples[0]
     const seconds = first === undefined ? 0 : (at - first.at) / 1000
     const { rtt_ms, lossUp, sendLimit } = totals
-    if (first === undefined || seconds === 0) return { rtt_ms, lossUp, sendLimit, lossDown: 0, bps_down: 0, bps_up: 0 }
-    const grown = (field: 'bytesReceived' | 'bytesSent' | 'packetsReceived' | 'packetsLost') => growth(first.totals, totals, field)
+    if (first === undefined || seconds === 0) {
+      return { rtt_ms, lossUp, sendLimit, lossDown: 0, bps_down: 0, bps_up: 0 }
+    }
+    const grown = (field: Counter) => growth(first.totals, totals, field)
     const lost = grown('packetsLost')
     const expected = lost + grown('packetsReceived')
     return {
@@ -68,7 +70,9 @@ export class Rates {
   }
 }
 
-function growth(before: Totals, now: Totals, field: 'bytesReceived' | 'bytesSent' | 'packetsReceived' | 'packetsLost'): number {
+type Counter = 'bytesReceived' | 'bytesSent' | 'packetsReceived' | 'packetsLost'
+
+function growth(before: Totals, now: Totals, field: Counter): number {
   // A new stream in the statistics may be counted from less: never below nothing.
   return Math.max(0, now[field] - before[field])
 }

@@ -124,6 +124,7 @@ export class SlotBoard {
 
 function blank(name: string, kind: MediaKind): SlotView {
   return {
-    name, kind, status: 'empty', source: null, participant: null, track: null, stream: null, stalledSince: null, width: 0, height: 0,
+    name, kind, status: 'empty', source: null, participant: null, track: null, stream: null,
+    stalledSince: null, width: 0, height: 0,
   }
 }

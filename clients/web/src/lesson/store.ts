@@ -8,7 +8,6 @@ import { computed, reactive, ref, shallowRef, watch as watchValue } from 'vue'
 import { SoundPlayer } from '@/media/autoplay'
 import { choices } from '@/media/devices'
 import { SessionKeeper, type Wanted } from '@/media/keeper'
-import { LocalSender } from '@/media/local'
 import type { Sample } from '@/media/sampler'
 import { detect, surroundings } from '@/platform/browser'
 import { isOffline, watchGone } from '@/platform/wake'
@@ -20,6 +19,7 @@ import type { Hello, RequestBody, RequestTag } from '@/protocol/requests'
 import { Connection, type ConnectionState } from './connection'
 import { freshHealth, healthWord, Rates } from './health'
 import { Layers } from './layers'
+import { OwnMedia } from './own'
 import { People } from './people'
 import { chatLines, markViews, quizViews } from './records'
 import { SlotBoard } from './slotboard'
@@ -57,26 +57,24 @@ class Store {
   private readonly board = new SlotBoard(this.people)
   private readonly rates = new Rates()
   private readonly player: SoundPlayer
-  private readonly local: LocalSender
+  private readonly own: OwnMedia
   private readonly layers: Layers
   private readonly connection: Connection
   private readonly keeper: SessionKeeper
   private position = 0
   private clockOffset_ms = 0
   private nextNotice = 1
-  /** Uses that the user has switched off by hand: going on stage does not switch them on. */
-  private readonly declined = new Set<Use>()
   private lastSample: Sample | null = null
   private readonly stopWatching: (() => void)[]
 
   constructor(options: LessonOptions) {
     const browser = detect(surroundings())
     this.player = new SoundPlayer((blocked) => { this.soundBlocked.value = blocked })
-    this.local = new LocalSender({
-      role: () => this.role ?? 'student',
-      mayNow: (use) => this.maySendNow(use),
+    this.own = new OwnMedia({
+      place: () => this.place(),
       publish: async (session, use, on) => { await this.request({ t: 'publish', session, use, on }) },
       failed: (error) => { this.sendingFailed(error) },
+      muteSelf: (participant, use, muted) => this.command({ t: 'mute', participant, use, muted }),
     })
     this.connection = new Connection({
       url: options.url ?? defaultUrl(),
@@ -142,18 +140,18 @@ class Store {
     this.clockOffset_ms = welcome.now_ms - Date.now()
     this.answers.value = { ...this.answers.value, ...welcome.answers }
     this.people.learn(welcome.people)
-    this.local.allow(welcome.sends)
+    this.own.sender.allow(welcome.sends)
     this.board.offer(welcome.pool)
     if (welcome.state !== undefined && welcome.state !== null) {
       this.position = welcome.position
       this.state.value = { ...emptyState(), ...(welcome.state as Partial<LessonState>) }
-      this.entered()
+      this.own.follow(null)
     }
     this.follow()
     if (welcome.session_lost === true) this.keeper.renew()
     if (!this.ended && this.may('offer')) this.keeper.start(this.sessionPlan(welcome))
     // What was asked for while the line was away may have been lost on the way.
-    this.local.confirm(this.publishedNow())
+    this.own.sender.confirm(this.publishedNow())
   }
 
   private happened({ events = [], upto, people }: Events): void {
@@ -194,51 +192,24 @@ class Store {
     return this.state.value.ended_ms !== null
   }
 
-  /** A whole state was told: what may have happened meanwhile is taken up as if just now. */
-  private entered(): void {
-    if (this.onStage(this.state.value)) this.cameOnStage()
-    else if (this.state.value.floor_open) this.floorOpened()
-  }
-
   private reactTo(event: string, before: LessonState): void {
-    const now = this.state.value
-    if (!this.onStage(before) && this.onStage(now)) this.cameOnStage()
-    else if (!before.floor_open && now.floor_open) this.floorOpened()
+    this.own.follow(before)
     if (event === 'ended') this.finish(false)
-    if (before.codec !== now.codec && this.welcome.value !== null) this.keeper.start(this.sessionPlan(this.welcome.value))
-  }
-
-  private follow(): void {
-    const state = this.state.value
-    const { me } = this
-    this.people.follow(state, me)
-    this.local.settleAll((use) => me !== null && (state.mutes[me]?.[use] ?? []).length > 0)
-  }
-
-  private onStage(state: LessonState): boolean {
-    const { me } = this
-    return me !== null && Object.values(state.stage).includes(me)
-  }
-
-  /** Who is called up is seen and heard, unless they switched that off themselves. */
-  private cameOnStage(): void {
-    for (const use of ['camera', 'microphone'] as const) {
-      if (this.local.uses[use].allowed && !this.declined.has(use)) void this.local.turnOn(use)
+    if (before.codec !== this.state.value.codec && this.welcome.value !== null) {
+      this.keeper.start(this.sessionPlan(this.welcome.value))
     }
   }
 
-  /** An open floor opens no child's microphone by itself: each presses the button. */
-  private floorOpened(): void {
-    if (this.role === 'student' && !this.onStage(this.state.value)) this.local.uses.microphone.wanted = false
+  private follow(): void {
+    this.people.follow(this.state.value, this.me)
+    this.own.settle()
   }
 
-  private maySendNow(use: Use): boolean {
-    const { role } = this
-    if (role === null || this.ended) return false
-    if (role === 'lecturer' || use === 'board') return true
-    const state = this.state.value
-    if (this.onStage(state)) return true
-    return use === 'microphone' ? state.floor_open : role !== 'student'
+  private place() {
+    const { welcome } = this
+    if (welcome.value === null) return null
+    const { participant: me, role } = welcome.value
+    return { me, role, state: this.state.value }
   }
 
   private publishedNow(): Set<Use> {
@@ -271,7 +242,7 @@ class Store {
         this.judge()
       },
       opened: (session) => {
-        this.local.opened(session)
+        this.own.sender.opened(session)
         this.layers.forget()
       },
       track: (slot, _kind, receiver) => {
@@ -282,7 +253,7 @@ class Store {
       uplinkDark: () => this.uplinkDark(),
       mend: (session, slot) => { this.quietly({ t: 'mend', session, slot }) },
       closed: (session) => {
-        this.local.disconnected()
+        this.own.sender.disconnected()
         this.board.disconnect()
         if (!this.ended && this.connection.state === 'live') this.quietly({ t: 'close_session', session })
       },
@@ -316,8 +287,8 @@ class Store {
   private uplinkDark(): boolean {
     const session = this.keeper.id
     return Object.entries(this.state.value.sources).some(([source, own]) => {
-      const media = this.local.uses[own.use]
-      const sending = own.session === session && media.publishing && !media.muted && this.local.holds(own.use)
+      const media = this.own.sender.uses[own.use]
+      const sending = own.session === session && media.publishing && !media.muted && this.own.sender.holds(own.use)
       return sending && this.board.sources[Number(source)]?.live === false
     })
   }
@@ -336,7 +307,7 @@ class Store {
 
   private judge(): void {
     const connection = this.connection.state
-    this.health.signaling = connection === 'live' || connection === 'waiting' ? 'connected' : connection === 'reconnecting' ? 'lost' : 'connecting'
+    this.health.signaling = signalingWord(connection)
     const input = {
       offline: isOffline(),
       connection,
@@ -395,7 +366,7 @@ class Store {
     for (const stop of this.stopWatching) stop()
     this.layers.close()
     this.keeper.stop()
-    this.local.close()
+    this.own.sender.close()
     this.player.close()
   }
 
@@ -412,60 +383,13 @@ class Store {
     this.connection.close()
   }
 
-  // --- the own devices ------------------------------------------------------------------------
-
-  private async setCamera(on: boolean): Promise<boolean> {
-    this.remember('camera', on)
-    if (!on) {
-      this.local.turnOff('camera')
-      return true
-    }
-    return (await this.local.turnOn('camera')) && (await this.unmute('camera'))
-  }
-
-  private async setMicrophone(on: boolean): Promise<boolean> {
-    this.remember('microphone', on)
-    const media = this.local.uses.microphone
-    if (on) return (await this.local.turnOn('microphone')) && (await this.unmute('microphone'))
-    const { me } = this
-    if (media.publishing && me !== null && this.mutesItself()) return await this.command({ t: 'mute', participant: me, use: 'microphone', muted: true })
-    this.local.turnOff('microphone')
-    return true
-  }
-
-  /** On an open floor a student's microphone is taken off altogether; elsewhere it is muted. */
-  private mutesItself(): boolean {
-    return this.role !== 'student' || this.onStage(this.state.value)
-  }
-
-  private async unmute(use: Use): Promise<boolean> {
-    const { me } = this
-    if (me === null || !this.local.uses[use].muted) return true
-    return await this.command({ t: 'mute', participant: me, use, muted: false })
-  }
-
-  private async setBoard(on: boolean): Promise<boolean> {
-    if (on) return await this.local.turnOn('board')
-    this.local.turnOff('board')
-    return true
-  }
-
-  private remember(use: Use, on: boolean): void {
-    if (on) this.declined.delete(use)
-    else this.declined.add(use)
-  }
-
-  private provide(use: Use, track: MediaStreamTrack): void {
-    this.local.uses[use].wanted = true
-    if (use === 'microphone' && this.state.value.floor_open) this.floorOpened()
-    this.local.provide(use, track)
-  }
-
   // --- the object that pages see --------------------------------------------------------------
 
   private present(): Lesson {
-    const tiles = computed(() => ({ state: this.state.value, slots: this.board.views, local: this.local.uses, me: this.me, person: (id: string) => this.people.get(id) }))
     const person = (id: string): Participant => this.people.get(id)
+    const { views: slots } = this.board
+    const { uses: local } = this.own.sender
+    const tiles = computed(() => ({ state: this.state.value, slots, local, me: this.me, person }))
     const quizzes = computed(() => quizViews(this.state.value, this.tallies.value, this.answers.value))
     const shown = {
       phase: this.phase,
@@ -477,31 +401,35 @@ class Store {
       started: computed(() => this.state.value.started_ms !== null),
       startedAt_ms: computed(() => this.state.value.started_ms),
       waiting: this.waiting,
-      me: computed(() => (this.me === null ? null : this.people.get(this.me))),
+      me: computed(() => this.participant(this.me)),
       role: computed(() => this.role),
       participants: this.people.present,
       hands: computed(() => this.state.value.hands.map((hand) => person(hand.participant))),
-      lecturerPresent: computed(() => Object.values(this.state.value.participants).some(({ role }) => role === 'lecturer')),
+      lecturerPresent: computed(() => hasLecturer(this.state.value)),
       lecturer: computed(() => lecturerTile(tiles.value)),
       board: computed(() => boardTile(tiles.value)),
       stage: computed(() => stageTiles(tiles.value)),
       stageSize: computed(() => this.welcome.value?.pool.stage ?? 0),
       wall: computed(() => wallTiles(tiles.value)),
-      spotlight: computed(() => (this.state.value.spotlight === null ? null : person(this.state.value.spotlight))),
+      spotlight: computed(() => this.participant(this.state.value.spotlight)),
       floorOpen: computed(() => this.state.value.floor_open),
       speakers: this.people.speakers,
-      slots: this.board.views,
+      slots,
       chat: computed(() => chatLines(this.state.value, person)),
       quiz: computed(() => quizzes.value.at(-1) ?? null),
       quizzes,
       marks: computed(() => markViews(this.state.value, person)),
-      counts: computed(() => ({ ...this.counts.value, total: Object.values(this.counts.value.present).reduce((sum, count) => sum + count, 0) })),
-      local: this.local.uses,
+      counts: computed(() => ({ ...this.counts.value, total: total(this.counts.value) })),
+      local,
       health: this.health,
       soundBlocked: this.soundBlocked,
       notices: this.notices,
     }
     return reactive({ ...shown, ...this.commands() }) as unknown as Lesson
+  }
+
+  private participant(id: string | null): Participant | null {
+    return id === null ? null : this.people.get(id)
   }
 
   private commands(): Pick<Lesson, CommandName> {
@@ -516,17 +444,17 @@ class Store {
       setSpotlight: (participant) => this.command({ t: 'spotlight', participant }),
       setFloor: (open) => this.command({ t: 'set_floor', open }),
       say: (text, to) => this.command({ t: 'chat', text, ...(to === undefined ? {} : { to }) }),
-      askQuiz: (question, choicesOffered, multiple = false) => this.command({ t: 'quiz_ask', question, options: choicesOffered, multiple }),
+      askQuiz: (question, offered, multiple = false) => this.command({ t: 'quiz_ask', question, options: offered, multiple }),
       answerQuiz: (quiz, chosen) => this.answerQuiz(quiz, chosen),
       closeQuiz: (quiz) => this.command({ t: 'quiz_close', quiz }),
       mark: (label = '') => this.command({ t: 'mark', label }),
       endLesson: () => this.command({ t: 'end_lesson' }),
       leave: () => this.leave(),
-      setCamera: (on) => this.setCamera(on),
-      setMicrophone: (on) => this.setMicrophone(on),
-      setBoard: (on) => this.setBoard(on),
-      provide: (use, track) => Promise.resolve(this.provide(use, track)),
-      devicesChanged: () => this.local.reopen(),
+      setCamera: (on) => this.own.setCamera(on),
+      setMicrophone: (on) => this.own.setMicrophone(on),
+      setBoard: (on) => this.own.setBoard(on),
+      provide: (use, track) => Promise.resolve(this.own.provide(use, track)),
+      devicesChanged: () => this.own.sender.reopen(),
       shown: (slot, height) => { this.layers.shown(slot, height) },
       unblockSound: () => this.player.unblock(),
       setVolume: (volume) => { this.player.setVolume(volume) },
@@ -551,6 +479,19 @@ type CommandName =
 
 function sentence({ code, zh, en }: KelianError): Sentence {
   return { code, zh, en }
+}
+
+function signalingWord(connection: ConnectionState): Health['signaling'] {
+  if (connection === 'live' || connection === 'waiting') return 'connected'
+  return connection === 'connecting' ? 'connecting' : 'lost'
+}
+
+function hasLecturer(state: LessonState): boolean {
+  return Object.values(state.participants).some(({ role }) => role === 'lecturer')
+}
+
+function total({ present }: Counts): number {
+  return Object.values(present).reduce((sum, count) => sum + count, 0)
 }
 
 function defaultUrl(): string {

@@ -64,5 +64,6 @@ function received(place: Place, video: SlotView | null, audio: SlotView | null, 
 function ownTile(place: Place, from: TileSources, use: Use, participant: Participant): Tile {
   const { stream, publishing, muted } = from.local[use]
   const shown = publishing && !muted ? stream : null
-  return { ...place, participant, self: true, stream: shown, video: null, audio: null, status: shown === null ? 'empty' : 'playing' }
+  const status = shown === null ? 'empty' : 'playing'
+  return { ...place, participant, self: true, stream: shown, video: null, audio: null, status }
 }

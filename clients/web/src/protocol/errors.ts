@@ -19,13 +19,34 @@ export class KelianError extends Error {
 
 /** What the page itself finds wrong; the server's own errors bring their sentences along. */
 const OWN = {
-  connection_lost: ['与服务器的连接中断了，正在自动重连。', 'The connection to the server was lost; it comes back by itself.'],
-  request_timeout: ['服务器没有及时答复，请稍后再试。', 'The server did not answer in time; please try again.'],
-  closed: ['您已离开课堂。', 'You have left the lesson.'],
-  bad_reply: ['服务器发来了无法识别的消息。', 'The server sent a message that this page does not understand.'],
-  media_unsupported: ['此浏览器不支持本课堂的视频编码。', 'This browser does not support the video codec of this lesson.'],
-  media_failed: ['音视频连接失败，正在重试。', 'The media connection failed; trying again.'],
-  token_missing: ['链接里没有入场凭证，请向老师索取完整链接。', 'The link holds no token; ask your teacher for the whole link.'],
+  connection_lost: [
+    '与服务器的连接中断了，正在自动重连。',
+    'The connection to the server was lost; it comes back by itself.',
+  ],
+  request_timeout: [
+    '服务器没有及时答复，请稍后再试。',
+    'The server did not answer in time; please try again.',
+  ],
+  closed: [
+    '您已离开课堂。',
+    'You have left the lesson.',
+  ],
+  bad_reply: [
+    '服务器发来了无法识别的消息。',
+    'The server sent a message that this page does not understand.',
+  ],
+  media_unsupported: [
+    '此浏览器不支持本课堂的视频编码。',
+    'This browser does not support the video codec of this lesson.',
+  ],
+  media_failed: [
+    '音视频连接失败，正在重试。',
+    'The media connection failed; trying again.',
+  ],
+  token_missing: [
+    '链接里没有入场凭证，请向老师索取完整链接。',
+    'The link holds no token; ask your teacher for the whole link.',
+  ],
 } as const
 
 export type OwnCode = keyof typeof OWN
