@@ -16,9 +16,17 @@ export interface DeviceState {
   error: DeviceErrorCode | null
 }
 
+/** How a device was left: its track, if it was there already, or only the wish to have it. */
+export type Left = MediaStreamTrack | 'opening' | null
+export type Entry = Record<DeviceUse, Left>
+
 const none: DeviceList = { cameras: [], microphones: [], speakers: [], named: false }
 /** Loud enough to be a voice. */
 const HEARD = 0.28
+
+function left(state: DeviceState): Left {
+  return state.track ?? (state.wanted && state.asking ? 'opening' : null)
+}
 
 export function useDevices(role: Role) {
   const camera = reactive<DeviceState>({ wanted: true, asking: false, track: null, error: null })
@@ -97,8 +105,8 @@ export function useDevices(role: Role) {
   })
 
   /** Hand the tracks over: whoever takes them also ends them. */
-  function take(): Record<DeviceUse, MediaStreamTrack | null> {
-    const taken = { camera: camera.track, microphone: microphone.track }
+  function take(): Entry {
+    const taken = { camera: left(camera), microphone: left(microphone) }
     camera.track = null
     microphone.track = null
     return taken
