@@ -180,7 +180,7 @@ export const en: Record<Key, string> = {
   'health.limit.cpu': 'Picture reduced: this computer is busy',
   'health.sending': 'Sending',
   'health.notSending': 'No picture is sent',
-  'health.blind': 'With line trouble',
+  'health.blind': 'With line trouble:',
   'health.blind.none': 'Everybody’s line is fine',
 
   'sound.blocked': 'The browser blocks the sound. Click to turn it on',
@@ -244,6 +244,7 @@ export const en: Record<Key, string> = {
   'stage.on.noCamera': 'You are on stage: turn on the camera to be seen',
   'stage.on.muted': 'You are on stage; your microphone is off',
   'stage.leave': 'Leave stage',
+  'stage.go': 'Go on stage',
   'stage.entered': '{name} is on stage',
   'stage.left': '{name} left the stage',
   'stage.self.entered': 'You are on stage: everyone sees and hears you now',

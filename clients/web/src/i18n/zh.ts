@@ -172,7 +172,7 @@ export const zh = {
   'health.limit.cpu': '这台电脑忙不过来，画面已自动变小',
   'health.sending': '正在发送',
   'health.notSending': '没有发送画面',
-  'health.blind': '网络有问题的',
+  'health.blind': '网络有问题：',
   'health.blind.none': '大家的线路都正常',
 
   'sound.blocked': '浏览器挡住了声音，点这里打开',
@@ -236,6 +236,7 @@ export const zh = {
   'stage.on.noCamera': '你在台上，打开摄像头大家才能看见你',
   'stage.on.muted': '你在台上，麦克风是关着的',
   'stage.leave': '下台',
+  'stage.go': '我上台',
   'stage.entered': '{name}上台了',
   'stage.left': '{name}下台了',
   'stage.self.entered': '你上台了，大家现在能看见和听见你',

@@ -127,7 +127,7 @@ export function fakeLesson(scene: Scene): Lesson {
     wall: ['room1', 'room2', 'room3'].map((id, i) => tile('wall', i, person(id), id === 'room2' ? 'interrupted' : 'playing', face(person(id)))),
     spotlight: scene.spotlight ? person(scene.spotlight) : null,
     floorOpen: false, speakers: people.filter((each) => each.speaking), slots: {},
-    chat: said.map(([from, text, to], pos): ChatLine => {
+    chat: said.filter(([from, , to]) => to === undefined || from === selfId || to === selfId).map(([from, text, to], pos): ChatLine => {
       const speaker = person(from)
       if (!speaker) throw new Error(`nobody is called ${from}`)
       return { pos, at_ms: started + pos * 240_000, from: speaker, to: to ? person(to) : null, text, mine: speaker.self }
