@@ -34,8 +34,8 @@ from mediaserver.channel.messages import (
 READ_BYTES = 256 * 1024
 WELCOME_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 10.0
-RETRY_FIRST_S = 0.05
-RETRY_MAX_S = 1.0
+RETRY_S = 0.05  # nobody listens: the node is being started again, and every page waits for it
+UNWELCOME_FIRST_S, UNWELCOME_MAX_S = 0.1, 5.0  # it listens, and speaks another version or secret
 MAX_UNSENT_BYTES = 64 * 1024 * 1024  # a node that reads so little is as good as gone
 
 log = structlog.get_logger("channel.client")
@@ -134,14 +134,17 @@ class NodeClient:
 
     async def run(self) -> None:
         """Connects, serves, and connects again, until cancelled."""
-        delay_s = RETRY_FIRST_S
+        unwelcome_s = UNWELCOME_FIRST_S
         while True:
+            wait_s = RETRY_S
             with contextlib.suppress(OSError):
                 reader, writer = await self._address.connect()
                 if await self._serve(reader, writer):
-                    delay_s = RETRY_FIRST_S
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, RETRY_MAX_S)
+                    unwelcome_s = UNWELCOME_FIRST_S
+                else:
+                    wait_s = unwelcome_s
+                    unwelcome_s = min(unwelcome_s * 2, UNWELCOME_MAX_S)
+            await asyncio.sleep(wait_s)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One connection from Hello to its end. True when the node welcomed us."""

@@ -241,6 +241,39 @@ async def test_client_finds_a_restarted_node_again(tmp_path: Path) -> None:
     await client.close()
 
 
+async def _waits(monkeypatch: pytest.MonkeyPatch, client: NodeClient, count: int) -> list[float]:
+    """How long it waits between its tries; no time passes."""
+    waits: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        waits.append(delay_s)
+        if len(waits) == count:
+            raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mediaserver.channel.client.asyncio.sleep", sleep)
+        with pytest.raises(asyncio.CancelledError):
+            await client.run()
+    return waits
+
+
+async def test_an_absent_node_is_looked_for_without_growing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Peer().client(f"unix:{tmp_path}/node.sock")
+    assert await _waits(monkeypatch, client, 200) == [0.05] * 200
+
+
+async def test_a_node_that_does_not_welcome_is_asked_ever_more_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"unix:{tmp_path}/node.sock"
+    async with serving(address, secret="right") as server:
+        waits = await _waits(monkeypatch, Peer().client(address, "wrong"), 8)
+        assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+        assert server.rejected == 8
+
+
 async def test_newest_connection_wins(tmp_path: Path) -> None:
     address = f"unix:{tmp_path}/node.sock"
     old, new = Peer(), Peer()
