@@ -141,11 +141,9 @@ class Person:
         heard = self.page.evaluate("([s, ms]) => window.__probe.sound(s, ms)", [slot, ms])
         return heard is not None and heard["db"] > -60 and abs(heard["hz"] - fakes.tone_hz(sender)) < 20
 
-    def watch(self, slot: str) -> None:
-        self.page.evaluate("s => window.__probe.watch(s)", slot)
-
-    def gaps(self, slot: str) -> dict[str, Any]:
-        return dict(self.page.evaluate("s => window.__probe.gaps(s)", slot))
+    def flow(self, slot: str) -> dict[str, Any]:
+        """What the receiver counts of a slot: frames decoded, seconds frozen; and which element shows it."""
+        return dict(self.page.evaluate("s => window.__probe.flow(s)", slot))
 
     def until(self, condition: Callable[[], bool], what: str, timeout_s: float = 15) -> float:
         """Waits for the condition; returns the seconds it took."""

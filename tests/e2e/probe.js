@@ -51,25 +51,13 @@
       return { hz: best.hz, db: Number.isFinite(best.db) ? best.db : -200 }
     },
 
-    /** Starts to note when each new frame of a slot is presented; `gaps` reads the longest gap. */
-    watch(slot) {
+    /** The receiver's own count of a slot's pictures: decoded, and seconds frozen (webrtc-stats). */
+    async flow(slot) {
+      const rows = await window.__kelian.stats()
+      const row = rows.find((r) => r.type === 'inbound-rtp' && r.trackIdentifier === slots()[slot].track.id)
       const video = videoOf(slot)
-      const record = { element: video, times: [performance.now()], on: true }
-      const note = (now) => {
-        record.times.push(now)
-        if (record.on) video.requestVideoFrameCallback(note)
-      }
-      video.requestVideoFrameCallback(note)
-      ;(window.__watches ??= {})[slot] = record
-    },
-
-    /** Longest time (ms) without a new frame since `watch`, up to now; and frames seen. */
-    gaps(slot) {
-      const record = window.__watches[slot]
-      const times = [...record.times, performance.now()]
-      let longest = 0
-      for (let i = 1; i < times.length; i++) longest = Math.max(longest, times[i] - times[i - 1])
-      return { longest_ms: longest, frames: record.times.length - 1, same: record.element === videoOf(slot) }
+      video.__same ??= Math.random()
+      return { frames: row.framesDecoded, frozen_s: row.totalFreezesDuration, element: video.__same }
     },
   }
 

@@ -60,17 +60,18 @@ class Server:
             check=True, capture_output=True, text=True,
         ).stdout.strip()  # fmt: skip
 
-    def pid_of(self, module: str) -> int:
-        """The process that runs `python -m <module>` under this server."""
+    def pid_of(self, module: str) -> int | None:
+        """The process that runs `python -m <module>` under this server; None while there is none."""
         for pid in _descendants(self._process.pid):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             if b"-m" in command and command[command.index(b"-m") + 1] == module.encode():
                 return pid
-        raise LookupError(f"{module} does not run under {self._process.pid}")
+        return None
 
     def kill(self, module: str) -> int:
         """SIGKILL, as the out-of-memory killer would; returns the pid that died."""
         pid = self.pid_of(module)
+        assert pid is not None, f"{module} does not run"
         os.kill(pid, signal.SIGKILL)
         return pid
 

@@ -1,9 +1,8 @@
 """What a killed process costs: signaling nothing that is seen, the media node a few seconds."""
 
-from tests.e2e.conftest import ANNA, LECTURER, LessonInProgress
+from tests.e2e.conftest import ANNA, LECTURER, LessonInProgress, Steady
 
 BACK_WITHIN_S = 5.0
-NO_STALL_MS = 500
 
 
 def _stage_anna(lesson: LessonInProgress) -> None:
@@ -17,8 +16,7 @@ def _stage_anna(lesson: LessonInProgress) -> None:
 def test_signaling_killed_stops_no_picture(lesson: LessonInProgress) -> None:
     _stage_anna(lesson)
     watching = lesson.people[1:]
-    for person in watching:
-        person.watch("lecturer.video")
+    steady = Steady(watching, "lecturer.video")
     killed = lesson.server.kill("signaling")
     for person in watching:
         person.until(
@@ -32,12 +30,8 @@ def test_signaling_killed_stops_no_picture(lesson: LessonInProgress) -> None:
         )  # fmt: skip
         assert person.phase() == "live"
         assert person.stage() == ["安娜"], "the stage is as it was"
-    assert lesson.server.pid_of("signaling") != killed
-    for person in watching:
-        gaps = person.gaps("lecturer.video")
-        assert gaps["same"]
-        assert gaps["longest_ms"] < NO_STALL_MS, f"{person.name}: {gaps}"
-        assert gaps["frames"] > 10
+    assert lesson.server.pid_of("signaling") not in (killed, None)
+    steady.check()
 
     # The lesson goes on: what is done now reaches everybody.
     lesson.lecturer.take_down(lesson.students[0])
@@ -49,7 +43,8 @@ def test_media_node_killed_everybody_is_back_within_seconds(lesson: LessonInProg
     _stage_anna(lesson)
     before = [person.frames("lecturer.video") for person in lesson.people[1:]]
     killed = lesson.server.kill("mediaserver")
-    lesson.lecturer.until(lambda: lesson.server.pid_of("mediaserver") != killed, "node restarted", 5)
+    server = lesson.server
+    lesson.lecturer.until(lambda: server.pid_of("mediaserver") not in (killed, None), "node restarted", 5)
     for person, frames in zip(lesson.people[1:], before, strict=True):
         took_s = person.until(
             lambda p=person, n=frames: (
