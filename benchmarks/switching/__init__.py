@@ -1,0 +1,1 @@
+"""How quickly a face follows a click: somebody else on stage, in the same slot, without SDP."""
