@@ -11,6 +11,7 @@ import numpy as np
 from av import AudioFrame, VideoFrame
 
 from clients import python as kelian
+from clients.cli import tokens
 from clients.python import pattern, scenes
 from clients.python.media import ScenePicture, SpeechLike
 from signaling.log.events import Role
@@ -40,6 +41,11 @@ def tone(sender: int) -> Tone:
     return Tone(tone_hz(sender))
 
 
+def token(server: Server, lesson: str, role: Role, name: str) -> str:
+    """As `kelian token` makes it, without a process: this one's event loop has pictures to make."""
+    return tokens.issue(server.data / "keys.toml", lesson=lesson, role=role, name=name, ttl_s=3600)
+
+
 @asynccontextmanager
 async def joined(
     server: Server, lesson: str, *people: tuple[Role, str], **how: Any
@@ -47,7 +53,7 @@ async def joined(
     """All of them in the lesson, in this order: the lecturer first."""
     async with AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(kelian.join(server.url, server.token(lesson, role, name), **how))
+            await stack.enter_async_context(kelian.join(server.url, token(server, lesson, role, name), **how))
             for role, name in people
         ]
 

@@ -51,7 +51,10 @@ async def test_an_encoder_is_seen_by_a_player_and_by_the_sdk(
     lesson = f"whip-{codec}"
     video, seen, heard = (tmp_path / name for name in ("video", "seen", "heard"))
     werift.pictures(video, codec, SENDER)
-    lecturer, observer = server.token(lesson, "lecturer", "王老师"), server.token(lesson, "observer", "赵")
+    lecturer, observer = (
+        looking.token(server, lesson, "lecturer", "王老师"),
+        looking.token(server, lesson, "observer", "赵"),
+    )
     async with (
         werift.running("publish", f"{server.url}/whip/{lesson}", lecturer, codec, video, sound) as encoder,
     ):
@@ -61,7 +64,7 @@ async def test_an_encoder_is_seen_by_a_player_and_by_the_sdk(
         ) as player:
             first = await player.until(lambda event: event.get("first") == "video")
             await encoder.said("keyFrameAsked")
-            async with kelian.join(server.url, server.token(lesson, "student", "小明")) as student:
+            async with kelian.join(server.url, looking.token(server, lesson, "student", "小明")) as student:
                 assert student.codec == codec
                 await student.open_media(pool=["lecturer.video", "lecturer.audio"])
                 await looking.seen(student, "lecturer.video", SENDER)
@@ -91,7 +94,7 @@ async def test_an_encoder_is_seen_by_a_player_and_by_the_sdk(
 
 async def test_before_the_lesson_and_for_strangers(server: Server, sound: Path, tmp_path: Path) -> None:
     video = werift.pictures(tmp_path / "video", "h264", SENDER)
-    observer = server.token("early", "observer", "赵")
+    observer = looking.token(server, "early", "observer", "赵")
     whep, whip = f"{server.url}/whep/early", f"{server.url}/whip/early"
     async with werift.running("watch", whep, observer, "h264", tmp_path / "v", tmp_path / "a") as player:
         refused = await player.said("refused")
@@ -101,14 +104,14 @@ async def test_before_the_lesson_and_for_strangers(server: Server, sound: Path, 
         refused = await encoder.said("refused")
         assert (refused["refused"], refused["problem"]["code"]) == (403, "cannot_send")
 
-    lecturer = server.token("early", "lecturer", "王老师")
+    lecturer = looking.token(server, "early", "lecturer", "王老师")
     async with werift.running("publish", whip, lecturer, "h264", video, sound) as encoder:
         location = (await encoder.said("opened"))["opened"]
-        stranger = {"Authorization": f"Bearer {server.token('early', 'lecturer', '李老师')}"}
+        stranger = {"Authorization": f"Bearer {looking.token(server, 'early', 'lecturer', '李老师')}"}
         async with aiohttp.ClientSession(headers=stranger) as http, http.delete(location) as response:
             assert response.status == 403
             assert (await response.json(content_type=None))["code"] == "not_your_session"
         await encoder.until(lambda event: event.get("state") == "connected")
-        async with kelian.join(server.url, server.token("early", "student", "小明")) as student:
+        async with kelian.join(server.url, looking.token(server, "early", "student", "小明")) as student:
             await student.open_media(pool=["lecturer.video"])
             await looking.seen(student, "lecturer.video", SENDER)
