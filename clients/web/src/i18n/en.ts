@@ -3,7 +3,6 @@ import type { Key } from './zh'
 /** English. The type makes a missing or unknown key an error. */
 export const en: Record<Key, string> = {
   'app.name': 'Kelian',
-  'app.tagline': 'Good lessons, in every classroom',
 
   'role.lecturer': 'Lecturer',
   'role.tutor': 'Tutor',
@@ -18,21 +17,15 @@ export const en: Record<Key, string> = {
 
   'common.close': 'Close',
   'common.cancel': 'Cancel',
-  'common.confirm': 'OK',
   'common.retry': 'Try again',
   'common.reload': 'Reload page',
   'common.back': 'Back to start',
-  'common.me': 'Me',
   'common.you': ' (me)',
-  'common.people': '{n} people',
-  'common.unnamed': 'No name',
   'common.help': 'Help and shortcuts',
   'common.language': '中文',
   'common.language.label': '切换到中文',
   'common.copy': 'Copy link',
   'common.copied': 'Copied',
-  'common.loading': 'Loading…',
-  'common.more': 'More',
 
   'start.title': 'One great teacher, many classrooms, one lesson',
   'start.lead':
@@ -74,15 +67,9 @@ export const en: Record<Key, string> = {
   'check.network.bad': 'The lesson server cannot be reached. Check the network; this page keeps trying.',
   'check.default': 'System default',
   'check.enter': 'Enter lesson',
-  'check.entering': 'Entering…',
   'check.watch': 'Just watch and listen',
-  'check.watch.hint': 'You can turn devices on later if you want to speak.',
   'check.sound': 'Sound plays as soon as you enter: put on headphones or set the volume.',
-  'check.watcher': 'Watching needs no camera or microphone.',
   'check.watcher.lead': 'As {role} you watch only: nobody sees or hears you.',
-  'check.mirror': 'The preview is mirrored; others see it the right way round.',
-  'check.ready': 'Ready',
-  'check.problem': 'Problem',
   'check.off': 'Off',
 
   'device.denied.title': 'The browser has no permission',
@@ -109,7 +96,6 @@ export const en: Record<Key, string> = {
   'waiting.text': 'The lesson starts by itself as soon as the teacher comes. No need to reload.',
   'waiting.present': 'Already here ({n})',
   'waiting.alone': 'You are the first one here.',
-  'waiting.lecturer': 'Getting the lesson ready…',
   'connecting.title': 'Entering the lesson…',
   'connecting.text': 'This takes a second or two.',
 
@@ -184,8 +170,6 @@ export const en: Record<Key, string> = {
   'health.blind.none': 'Everybody’s line is fine',
 
   'sound.blocked': 'The browser blocks the sound. Click to turn it on',
-  'sound.volume': 'Volume',
-  'sound.mute': 'Mute',
 
   'tile.interrupted': '{role} lost the network, recovering…',
   'tile.stalled': 'Picture is recovering…',
@@ -195,10 +179,7 @@ export const en: Record<Key, string> = {
   'tile.lecturer.away': 'The lecturer is away and will be back soon',
   'tile.empty.board': 'Nothing on the board now',
   'tile.board': 'Board',
-  'tile.self': 'Me (preview)',
   'tile.muted': 'Muted',
-  'tile.speaking': 'Speaking',
-  'tile.spotlight': 'In the spotlight',
   'tile.swap': 'Click to swap with the large picture',
   'tile.fullscreen': 'Full screen',
   'tile.fullscreen.exit': 'Leave full screen',
@@ -211,7 +192,6 @@ export const en: Record<Key, string> = {
   'media.microphone.stop': 'Mute',
   'media.board.start': 'Share board',
   'media.board.stop': 'Stop sharing',
-  'media.mutedByTeacher': 'The teacher has muted you',
 
   'hand.raise': 'Raise hand',
   'hand.lower': 'Lower hand',
@@ -225,7 +205,6 @@ export const en: Record<Key, string> = {
   'hand.decline': 'Lower',
   'hand.decline.label': 'Lower the hand of {name}',
   'hand.full': 'The stage is full: take someone down first',
-  'hand.all': 'Lower all',
 
   'stage.title': 'On stage',
   'stage.empty': 'Nobody is on stage',
@@ -251,15 +230,13 @@ export const en: Record<Key, string> = {
   'stage.self.left': 'You left the stage',
 
   'studio.title': 'Studio',
-  'studio.camera': 'My picture',
-  'studio.board': 'My board',
   'studio.camera.off': 'Your camera is off: nobody sees you',
   'studio.board.off': 'No board is shared',
   'studio.board.hint': 'Share a screen, a window or a tab.',
   'studio.live': 'Live',
   'studio.notLive': 'Not live',
-  'studio.wall': 'Classrooms',
-  'studio.wall.empty': 'No classroom has joined yet',
+  'studio.wall': 'Rooms and students',
+  'studio.wall.empty': 'No camera is on yet',
   'studio.end': 'End lesson',
   'studio.end.title': 'End the lesson now?',
   'studio.end.text':
@@ -268,13 +245,12 @@ export const en: Record<Key, string> = {
   'studio.floor.open': 'Open the floor',
   'studio.floor.close': 'Close the floor',
   'studio.floor.isOpen': 'The floor is open: the loudest few are heard',
-  'studio.tab.hands': 'Hands',
   'studio.tab.people': 'People',
   'studio.tab.chat': 'Chat',
   'studio.tab.quiz': 'Quiz',
+  'studio.tab.marks': 'Marks',
 
   'tutor.title': 'Tutor’s console',
-  'tutor.lecture': 'Lecture',
 
   'people.title': 'People',
   'people.search': 'Search names',
@@ -294,12 +270,10 @@ export const en: Record<Key, string> = {
   'chat.to.all': 'Everybody',
   'chat.private.from': '{name} to you',
   'chat.private.to': 'You to {name}',
-  'chat.unread': '{n} new messages',
   'chat.hide': 'Hide chat',
   'chat.show': 'Show chat',
 
   'quiz.title': 'Quiz',
-  'quiz.new': 'New question',
   'quiz.question': 'Question',
   'quiz.question.placeholder': 'For example: which of these is prime?',
   'quiz.options': 'Options',
@@ -337,8 +311,7 @@ export const en: Record<Key, string> = {
   'mark.add': 'Mark',
   'mark.added': 'Marked {time}',
   'mark.hint': 'Remember this moment for the micro-lessons',
-  'mark.list': 'Marks',
-  'mark.none': 'No marks yet',
+  'mark.none': 'No marks yet. Press M to remember a moment for the micro-lessons.',
 
   'layout.label': 'Layout',
   'layout.side': 'Side by side',
@@ -353,12 +326,7 @@ export const en: Record<Key, string> = {
   'lesson.leave.title': 'Leave the lesson?',
   'lesson.leave.text': 'It goes on; you can come back by the same link at any time.',
   'lesson.fullscreen': 'Full screen',
-  'lesson.rotate': 'Turn the phone for a larger board',
-  'lesson.panels': 'Panels',
 
-  'classroom.controls': 'Classroom controls',
-  'classroom.sends': 'This room',
-  'classroom.sound.test': 'Move the mouse or touch the screen to see the buttons',
 
   'keys.title': 'Shortcuts',
   'keys.help': 'Show or hide this list',

@@ -1,7 +1,6 @@
 /** Chinese, the default. The keys of this file are the key set: en.ts must have the same. */
 export const zh = {
   'app.name': '课联',
-  'app.tagline': '让好课堂，连到每一间教室',
 
   'role.lecturer': '主讲',
   'role.tutor': '辅导',
@@ -16,21 +15,15 @@ export const zh = {
 
   'common.close': '关闭',
   'common.cancel': '取消',
-  'common.confirm': '确定',
   'common.retry': '重试',
   'common.reload': '刷新页面',
   'common.back': '返回首页',
-  'common.me': '我',
   'common.you': '（我）',
-  'common.people': '{n} 人',
-  'common.unnamed': '未命名',
   'common.help': '帮助与快捷键',
   'common.language': 'English',
   'common.language.label': 'Switch to English',
   'common.copy': '复制链接',
   'common.copied': '已复制',
-  'common.loading': '正在加载…',
-  'common.more': '更多',
 
   'start.title': '一位好老师，许多间教室，同一堂课',
   'start.lead': '课联是学校自己的实时互动课堂：主讲老师在演播室授课，各校教室和在家的孩子同看一块板书，举手就能上台。',
@@ -71,15 +64,9 @@ export const zh = {
   'check.network.bad': '连不上课堂服务器。请检查网络，页面会自己再试。',
   'check.default': '系统默认',
   'check.enter': '进入课堂',
-  'check.entering': '正在进入…',
   'check.watch': '只看不发言，直接进入',
-  'check.watch.hint': '之后想发言，随时可以再打开设备。',
   'check.sound': '进入后会自动播放声音，请戴好耳机或调好音量。',
-  'check.watcher': '观看不需要摄像头和麦克风。',
   'check.watcher.lead': '「{role}」只看课，不会被别人看见或听见。',
-  'check.mirror': '预览是镜像，别人看到的是正的。',
-  'check.ready': '已就绪',
-  'check.problem': '有问题',
   'check.off': '已关闭',
 
   'device.denied.title': '浏览器没有使用权限',
@@ -104,7 +91,6 @@ export const zh = {
   'waiting.text': '老师一到就自动开始，不用刷新。',
   'waiting.present': '已经到的（{n}）',
   'waiting.alone': '你是第一个到的。',
-  'waiting.lecturer': '正在准备课堂…',
   'connecting.title': '正在进入课堂…',
   'connecting.text': '一般只要一两秒。',
 
@@ -176,8 +162,6 @@ export const zh = {
   'health.blind.none': '大家的线路都正常',
 
   'sound.blocked': '浏览器挡住了声音，点这里打开',
-  'sound.volume': '音量',
-  'sound.mute': '静音',
 
   'tile.interrupted': '{role}网络中断，正在恢复…',
   'tile.stalled': '画面恢复中…',
@@ -187,10 +171,7 @@ export const zh = {
   'tile.lecturer.away': '主讲暂时不在，马上回来',
   'tile.empty.board': '现在没有板书',
   'tile.board': '板书',
-  'tile.self': '我（预览）',
   'tile.muted': '已静音',
-  'tile.speaking': '正在说话',
-  'tile.spotlight': '全班聚焦',
   'tile.swap': '点击与大画面对换',
   'tile.fullscreen': '全屏',
   'tile.fullscreen.exit': '退出全屏',
@@ -203,7 +184,6 @@ export const zh = {
   'media.microphone.stop': '静音',
   'media.board.start': '共享板书',
   'media.board.stop': '停止共享',
-  'media.mutedByTeacher': '老师已将你静音',
 
   'hand.raise': '举手',
   'hand.lower': '放下手',
@@ -217,7 +197,6 @@ export const zh = {
   'hand.decline': '放下',
   'hand.decline.label': '放下{name}的手',
   'hand.full': '台上满了，先请一位下台',
-  'hand.all': '全部放下',
 
   'stage.title': '台上',
   'stage.empty': '台上没有人',
@@ -243,15 +222,13 @@ export const zh = {
   'stage.self.left': '你下台了',
 
   'studio.title': '演播室',
-  'studio.camera': '我的画面',
-  'studio.board': '我的板书',
   'studio.camera.off': '摄像头没有打开，大家看不见你',
   'studio.board.off': '还没有共享板书',
   'studio.board.hint': '可以共享整个屏幕、一个窗口或一个标签页。',
   'studio.live': '直播中',
   'studio.notLive': '没有在播',
-  'studio.wall': '各教室',
-  'studio.wall.empty': '还没有教室接入',
+  'studio.wall': '教室和学生',
+  'studio.wall.empty': '还没有人打开摄像头',
   'studio.end': '下课',
   'studio.end.title': '现在下课吗？',
   'studio.end.text': '所有人都会退出课堂，这节课不能再继续。只是离开一会儿的话，关掉页面就行，课会等你。',
@@ -259,13 +236,12 @@ export const zh = {
   'studio.floor.open': '全体可发言',
   'studio.floor.close': '停止全体发言',
   'studio.floor.isOpen': '全体可发言：声音最大的几位会被听到',
-  'studio.tab.hands': '举手',
   'studio.tab.people': '成员',
   'studio.tab.chat': '讨论',
   'studio.tab.quiz': '答题',
+  'studio.tab.marks': '打点',
 
   'tutor.title': '辅导控制台',
-  'tutor.lecture': '主讲画面',
 
   'people.title': '成员',
   'people.search': '搜索姓名',
@@ -285,12 +261,10 @@ export const zh = {
   'chat.to.all': '所有人',
   'chat.private.from': '{name}对你说',
   'chat.private.to': '你对{name}说',
-  'chat.unread': '{n} 条新消息',
   'chat.hide': '收起讨论',
   'chat.show': '打开讨论',
 
   'quiz.title': '答题',
-  'quiz.new': '出一道题',
   'quiz.question': '题目',
   'quiz.question.placeholder': '例如：下面哪个数是质数？',
   'quiz.options': '选项',
@@ -328,8 +302,7 @@ export const zh = {
   'mark.add': '打点',
   'mark.added': '已打点 {time}',
   'mark.hint': '记下这一刻，课后剪微课时用',
-  'mark.list': '打点记录',
-  'mark.none': '还没有打点',
+  'mark.none': '还没有打点。按 M 记下这一刻，课后剪微课时用。',
 
   'layout.label': '画面布局',
   'layout.side': '并排',
@@ -344,12 +317,7 @@ export const zh = {
   'lesson.leave.title': '离开课堂吗？',
   'lesson.leave.text': '课还在上，你随时可以用同一个链接回来。',
   'lesson.fullscreen': '全屏',
-  'lesson.rotate': '横过来看，板书更大',
-  'lesson.panels': '面板',
 
-  'classroom.controls': '教室控制',
-  'classroom.sends': '本教室',
-  'classroom.sound.test': '动一下鼠标或点屏幕，可以看到按钮',
 
   'keys.title': '快捷键',
   'keys.help': '打开或关闭这张表',
