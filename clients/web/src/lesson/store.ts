@@ -12,7 +12,7 @@ import type { Sample } from '@/media/sampler'
 import { detect, surroundings } from '@/platform/browser'
 import { isOffline, watchGone } from '@/platform/wake'
 import { asKelianError, ownError, type KelianError } from '@/protocol/errors'
-import type { Role, Use } from '@/protocol/events'
+import { USES, type Role, type Use } from '@/protocol/events'
 import type { Ack, Answer, Counts, Events, Person, Presence, Slots, Tally, Waiting, Welcome } from '@/protocol/replies'
 import type { Hello, RequestBody, RequestTag } from '@/protocol/requests'
 
@@ -65,6 +65,8 @@ class Store {
   private clockOffset_ms = 0
   private nextNotice = 1
   private lastSample: Sample | null = null
+  /** Uses of which packets left this page between the last two looks. */
+  private leaving: readonly Use[] = []
   private readonly stopWatching: (() => void)[]
 
   constructor(options: LessonOptions) {
@@ -242,6 +244,7 @@ class Store {
         this.judge()
       },
       opened: (session) => {
+        this.lastSample = null
         this.own.sender.opened(session)
         this.layers.forget()
       },
@@ -258,9 +261,11 @@ class Store {
         if (!this.ended && this.connection.state === 'live') this.quietly({ t: 'close_session', session })
       },
       sampled: (sample, watch) => {
+        this.leaving = USES.filter((use) => sample.sent[use] > (this.lastSample?.sent[use] ?? 0))
         this.lastSample = sample
         this.board.observe(sample, watch)
         Object.assign(this.health, this.rates.add(sample))
+        this.own.sender.observe(sample)
         this.playSounds()
         this.judge()
       },
@@ -283,12 +288,11 @@ class Store {
     return wanted
   }
 
-  /** Something is sent and should arrive, and the server says that it does not. */
+  /** Packets leave, and the server says that nothing of them arrives. */
   private uplinkDark(): boolean {
     const session = this.keeper.id
     return Object.entries(this.state.value.sources).some(([source, own]) => {
-      const media = this.own.sender.uses[own.use]
-      const sending = own.session === session && media.publishing && !media.muted && this.own.sender.holds(own.use)
+      const sending = own.session === session && this.leaving.includes(own.use)
       return sending && this.board.sources[Number(source)]?.live === false
     })
   }

@@ -11,6 +11,8 @@ import { asKelianError } from '@/protocol/errors'
 import { USES, type Role, type Use } from '@/protocol/events'
 
 import { DeviceError, openBoard, openCamera, openMicrophone } from './devices'
+import { FrozenWatch } from './frozen'
+import type { Sample } from './sampler'
 import type { MediaSession } from './session'
 
 export interface LocalHandlers {
@@ -34,6 +36,7 @@ export class LocalSender {
   private readonly sent = new Map<Use, MediaStreamTrack>()
   /** Changes of one use go one after another. */
   private readonly queue = new Map<Use, Promise<void>>()
+  private readonly frozen = new FrozenWatch()
   private closed = false
 
   constructor(private readonly handlers: LocalHandlers) {}
@@ -77,10 +80,6 @@ export class LocalSender {
     }
   }
 
-  holds(use: Use): boolean {
-    return this.tracks.get(use)?.readyState === 'live'
-  }
-
   close(): void {
     this.closed = true
     for (const use of USES) this.release(use)
@@ -120,6 +119,20 @@ export class LocalSender {
       else this.announced.delete(use)
       this.settle(use)
     }
+  }
+
+  /** A camera that has stopped giving pictures is opened again; if that does not help, say so. */
+  observe(sample: Sample): void {
+    const track = this.tracks.get('camera')
+    const media = this.uses.camera
+    // The browser itself holds a muted track back, for instance while a call comes in.
+    if (track === undefined || !media.publishing || media.muted || track.muted) {
+      this.frozen.rest(sample.at)
+      return
+    }
+    if (this.frozen.look(track.id, sample.captured[track.id], sample.at)) void this.reopenCamera(track)
+    else if (this.frozen.hopeless(sample.at)) media.error = 'in_use'
+    else if (media.error === 'in_use') media.error = null
   }
 
   // --- one use at a time ----------------------------------------------------------------------
@@ -188,6 +201,11 @@ export class LocalSender {
       media.error = thrown instanceof DeviceError ? thrown.code : 'failed'
       return false
     }
+  }
+
+  private async reopenCamera(before: MediaStreamTrack): Promise<void> {
+    before.stop()
+    if (await this.acquire('camera')) this.settle('camera')
   }
 
   private open(use: Use): Promise<MediaStreamTrack> {

@@ -1,5 +1,7 @@
 /** Statistics of a media session, read into what the watcher and the health line need. */
 
+import type { Use } from '@/protocol/events'
+
 import type { MediaSession } from './session'
 
 export interface SlotSample {
@@ -25,6 +27,10 @@ export interface Totals {
 export interface Sample {
   at: number
   slots: Record<string, SlotSample>
+  /** Frames that own video tracks have given so far, by track id. */
+  captured: Record<string, number>
+  /** Packets sent so far. */
+  sent: Record<Use, number>
   totals: Totals
 }
 
@@ -34,7 +40,9 @@ interface Row {
   kind?: string
   mid?: string
   trackIdentifier?: string
+  frames?: number
   framesDecoded?: number
+  packetsSent?: number
   packetsReceived?: number
   packetsLost?: number
   bytesReceived?: number
@@ -51,7 +59,7 @@ interface Row {
 export async function sample(session: MediaSession, now: number): Promise<Sample> {
   const rows: Row[] = []
   ;(await session.stats()).forEach((row: Row) => rows.push(row))
-  return { at: now, slots: slotSamples(session, rows), totals: totalsOf(rows) }
+  return { at: now, slots: slotSamples(session, rows), captured: capturedFrames(rows), sent: sentPackets(session, rows), totals: totalsOf(rows) }
 }
 
 function slotSamples(session: MediaSession, rows: readonly Row[]): Record<string, SlotSample> {
@@ -69,6 +77,23 @@ function slotSamples(session: MediaSession, rows: readonly Row[]): Record<string
     }
   }
   return slots
+}
+
+function capturedFrames(rows: readonly Row[]): Record<string, number> {
+  const captured: Record<string, number> = {}
+  for (const { type, trackIdentifier, frames } of rows) {
+    if (type === 'media-source' && trackIdentifier !== undefined && frames !== undefined) captured[trackIdentifier] = frames
+  }
+  return captured
+}
+
+function sentPackets(session: MediaSession, rows: readonly Row[]): Record<Use, number> {
+  const outbound = rows.filter((row) => row.type === 'outbound-rtp')
+  const of = (use: Use) => {
+    const mid = session.midOf(use)
+    return mid === null ? 0 : sum(outbound.filter((row) => row.mid === mid), (row) => row.packetsSent)
+  }
+  return { camera: of('camera'), microphone: of('microphone'), board: of('board') }
 }
 
 /** Entries live for 10 s, so after a switch the former source is still listed: the newest counts. */
