@@ -1,6 +1,7 @@
 # make run    sets everything up and starts a demo lesson; a second run starts in seconds
 # make test   sets everything up and passes every test
 # make check  linters and type checkers only
+# make bench  every benchmark in short settings (benchmarks/README.md)
 
 PYTHON ?= python3
 VENV   := .venv
@@ -14,7 +15,7 @@ ENGINE_SOURCES := $(ENGINE)/Cargo.toml $(ENGINE)/Cargo.lock $(shell find $(ENGIN
 WEB_SOURCES    := $(wildcard $(WEB)/*.json $(WEB)/*.ts $(WEB)/*.js $(WEB)/index.html) \
                   $(shell find $(WEB)/src $(WEB)/public -type f 2> /dev/null)
 
-.PHONY: run test check setup tools clean
+.PHONY: run test check bench setup tools clean
 
 run: setup
 	@$(VENV)/bin/kelian demo $(ARGS)
@@ -29,6 +30,9 @@ check: setup
 	$(VENV)/bin/mypy
 	cd $(ENGINE) && cargo clippy --all-targets --quiet -- -D warnings
 	cd $(WEB) && npm run check
+
+bench: tools .stamps/python
+	$(VENV)/bin/python -m benchmarks $(ARGS)
 
 setup: tools .stamps/python $(WEB)/dist/index.html
 

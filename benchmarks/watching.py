@@ -64,11 +64,14 @@ async def watching(viewers: Sequence[kelian.Lesson], slot: str) -> AsyncIterator
 
 
 def longest_gap_s(pictures: Sequence[Picture], start_s: float, end_s: float) -> float:
-    """Between pictures that follow each other, the second of which comes after `start_s` and the first
-    before `end_s`: a gap that reaches over an edge counts whole."""
-    gaps = [
-        later.seen_s - earlier.seen_s
-        for earlier, later in itertools.pairwise(pictures)
-        if later.seen_s > start_s and earlier.seen_s < end_s
-    ]
-    return max(gaps, default=float("inf"))
+    """The longest time without a new picture that falls, in part at least, between these moments.
+
+    A gap that reaches over an edge counts whole; where no picture is beyond the edge, up to the edge.
+    """
+    seen = [picture.seen_s for picture in pictures]
+    moments = [min([start_s, *seen[:1]]), *seen, max([end_s, *seen[-1:]])]
+    return max(
+        later_s - earlier_s
+        for earlier_s, later_s in itertools.pairwise(moments)
+        if later_s > start_s and earlier_s < end_s
+    )
