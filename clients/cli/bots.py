@@ -15,11 +15,11 @@ import msgspec
 from aiortc.mediastreams import MediaStreamTrack
 
 from clients import python as kelian
+from clients.cli.cast import VARIABLE, Cast
 from clients.python.connection import connect
 from clients.python.media import BoardPicture, SpeechLike, TestPicture
 from signaling.log.events import QuizAsked, Use
 
-VARIABLE = "KELIAN_DEMO"
 ON_STAGE_S = 25.0
 HAND_WAITS_S = 4.0
 HAND_AGAIN_S = 20.0
@@ -30,18 +30,6 @@ NEXT_LESSON_S = 3.0
 QUESTION, OPTIONS, RIGHT = "一架 5 米长的梯子，下端离墙 3 米，上端离地多高？", ("3 米", "4 米", "5 米"), 1
 
 _log = logging.getLogger("bots")
-
-
-class Cast(msgspec.Struct, frozen=True):
-    """Who plays in which lesson: names and tokens, and the API key that makes lessons."""
-
-    url: str
-    lesson: str
-    title: str
-    authorization: dict[str, str]  # the API key's header
-    lecturer: tuple[str, str]
-    students: list[tuple[str, str]]
-    marked: bool = False  # for tests: pictures that say who sent them
 
 
 class Lecturer:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from clients.cli import bots, certificate, links, tokens
+from clients.cli import certificate, links, tokens
+from clients.cli.cast import VARIABLE, Cast
 from clients.cli.configuration import Configuration
 from clients.cli.supervisor import Command
 from signaling.log.events import Role
@@ -38,7 +39,7 @@ def arrange(configuration: Configuration, own: str, students: int) -> Visit:
         )  # fmt: skip
 
     names = [STUDENTS[place % len(STUDENTS)] for place in range(students)]
-    cast = bots.Cast(
+    cast = Cast(
         url=own,
         lesson=LESSON,
         title=TITLE,
@@ -52,7 +53,7 @@ def arrange(configuration: Configuration, own: str, students: int) -> Visit:
     command = Command(
         name="bots",
         argv=[sys.executable, "-m", "clients.cli.bots"],
-        environment={bots.VARIABLE: msgspec.json.encode(cast).decode()},
+        environment={VARIABLE: msgspec.json.encode(cast).decode()},
         vital=False,
     )
     visitors = [(role, zh, token(role, name, f"visitor-{role}")) for role, zh, name in VISITORS]

@@ -3,20 +3,16 @@
 import asyncio
 import datetime
 import os
-import ssl
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import click
 
 from clients.cli import configuration, links, tokens
 from clients.cli.configuration import Configuration
-from clients.cli.errors import NOT_REACHED, REFUSED, Commands, Problem
-from clients.python.connection import VerifyTls, tls_context
+from clients.cli.errors import Commands
 
 PREFIX = "/api/v1/lessons"
-TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 _url = click.option("--url", envvar="KELIAN_URL", help="服务器，默认本机 | server; default: this machine's")
 _insecure = click.option("--insecure", is_flag=True, help="接受自签证书 | accept a server's own certificate")
@@ -73,38 +69,17 @@ def _ask(
     insecure: bool,
 ) -> dict[str, Any]:
     """The answer's JSON. Raises Problem with what the server says."""
+    from clients.cli import rest  # loaded when needed, see clients/cli/main.py
+
     headers = tokens.authorization(settings.keys_file)
-    verify_tls: VerifyTls = not insecure
+    verify_tls: bool | str = not insecure
     if url is None:
         secure = settings.tls != "off"
         url = links.for_people(settings.http_host, settings.http_port, secure=secure, addresses=[])[0]
         own = Path(settings.data) / "tls" / "certificate.pem"
         if settings.tls == "self" and not insecure and own.exists():
             verify_tls = str(own)
-    return asyncio.run(_request(method, url.rstrip("/") + path, body, headers, verify_tls))
-
-
-async def _request(
-    method: str, url: str, body: dict[str, str] | None, headers: dict[str, str], verify_tls: VerifyTls
-) -> dict[str, Any]:
-    try:
-        async with (
-            aiohttp.ClientSession(headers=headers, timeout=TIMEOUT) as session,
-            session.request(method, url, json=body, ssl=tls_context(verify_tls)) as response,
-        ):
-            answer: dict[str, Any] = await response.json(content_type=None)
-            status = response.status
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, ssl.SSLError) as error:
-        detail = str(error) or type(error).__name__
-        raise Problem(
-            NOT_REACHED, f"连不上服务器（{detail}）", f"cannot reach the server: {detail}"
-        ) from error
-    if status >= 400:
-        code = answer.get("code", status)
-        raise Problem(
-            REFUSED, f"{answer.get('zh', '被拒绝')}（{code}）", f"{answer.get('en', 'refused')} ({code})"
-        )
-    return answer
+    return asyncio.run(rest.ask(method, url.rstrip("/") + path, body, headers, verify_tls))
 
 
 def _line(lesson: dict[str, Any]) -> str:

@@ -1,4 +1,8 @@
-"""The `kelian` command."""
+"""The `kelian` command.
+
+Commands load what they need when they run: scripts call `kelian token` often, and it needs neither
+aiortc nor OpenCV, which take half a second.
+"""
 
 import asyncio
 import os
@@ -8,11 +12,8 @@ from typing import Any, get_args
 
 import click
 
-from clients.cli import certificate, configuration, demo, lessons, links, serve, tokens
+from clients.cli import configuration, lessons, links, tokens
 from clients.cli.errors import NOT_REACHED, REFUSED, Commands, Problem
-from clients.cli.publish import publish_to
-from clients.cli.watch import watch_lesson
-from clients.python import ConnectionLost, KelianError
 from signaling.log.events import Role
 
 ROLES = click.Choice(get_args(Role))
@@ -29,6 +30,8 @@ def cli() -> None:
 @configuration.options
 def serve_command(**flags: Any) -> None:
     """启动服务器 | Start the server: signaling and the media node, and keep them up."""
+    from clients.cli import serve
+
     settings = configuration.load(flags, os.environ)
     serve.run(serve.prepare(settings), Path(settings.data), own_url(settings), listening(settings))
 
@@ -40,6 +43,8 @@ def serve_command(**flags: Any) -> None:
 )
 def demo_command(students: int, **flags: Any) -> None:
     """启动服务器和演示课 | Start the server with a lesson that plays itself; prints links for visitors."""
+    from clients.cli import demo, serve
+
     # Visitors are to see the links, not the log, unless they ask for it.
     quiet = {"KELIAN_LOG_LEVEL": "warning"}
     settings = configuration.load(flags, quiet | dict(os.environ))
@@ -82,6 +87,8 @@ def publish_command(
     media: str, url: str, token: str | None, board: bool, loop: bool, seconds: float | None, insecure: bool
 ) -> None:
     """发送文件或测试画面 | Send a file, or a test picture with a voice, as camera and microphone."""
+    from clients.cli.publish import publish_to
+
     server, token = links.parse(url, token)
     if media != "test" and not Path(media).is_file():
         raise Problem(2, f"找不到文件 {media}", f"no such file: {media}")
@@ -102,6 +109,8 @@ def watch_command(
     url: str, token: str | None, seconds: float | None, snapshot: str | None, insecure: bool
 ) -> None:
     """观看并逐秒报告 | Watch, and print once a second what arrives in each slot."""
+    from clients.cli.watch import watch_lesson
+
     server, token = links.parse(url, token)
     _run(watch_lesson(server, token, seconds=seconds, snapshot=snapshot, verify_tls=not insecure))
 
@@ -115,6 +124,8 @@ def own_url(settings: configuration.Configuration) -> str:
 
 
 def listening(settings: configuration.Configuration) -> str:
+    from clients.cli import certificate
+
     addresses = links.for_people(
         settings.http_host,
         settings.http_port,
@@ -126,6 +137,8 @@ def listening(settings: configuration.Configuration) -> str:
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Runs a client's work; what the server refuses or breaks off becomes one line."""
+    from clients.python.errors import ConnectionLost, KelianError
+
     try:
         asyncio.run(work)
     except ConnectionLost as error:

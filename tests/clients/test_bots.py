@@ -9,6 +9,7 @@ from av import VideoFrame
 
 from clients import python as kelian
 from clients.cli import bots, tokens
+from clients.cli.cast import Cast
 from clients.python import pattern
 from clients.python.media import TestPicture, sender_id
 from tests.e2e.server import Server, serving
@@ -25,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @contextlib.asynccontextmanager
 async def playing(server: Server, lesson: str, students: int) -> AsyncIterator[None]:
     names = [f"学生{place}" for place in range(students)]
-    cast = bots.Cast(
+    cast = Cast(
         url=server.url,
         lesson=lesson,
         title="演示",

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from clients.cli import bots, demo, links, serve
+from clients.cli import demo, links, serve
+from clients.cli.cast import VARIABLE, Cast
 from clients.cli.configuration import Configuration
 from clients.cli.errors import BAD_CONFIGURATION, FOLDER_TAKEN, PORT_TAKEN, Problem
 from clients.cli.main import cli, own_url
@@ -88,6 +89,6 @@ def test_the_demo_prints_links_whose_tokens_hold(tmp_path: Path) -> None:
         assert server == "https://127.0.0.1:7999"
         roles.append(tokens.verify(secrets, token, time.time(), demo.LESSON).role)
     assert roles == ["lecturer", "tutor", "student", "observer"]
-    cast = msgspec.json.decode(visit.bots.environment[bots.VARIABLE], type=bots.Cast)
+    cast = msgspec.json.decode(visit.bots.environment[VARIABLE], type=Cast)
     assert len({token for _, token in cast.students}) == 3
     assert not any(cast.lecturer[1] in word for word in visit.bots.argv)  # arguments are for all to see
