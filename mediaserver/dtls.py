@@ -115,7 +115,7 @@ class _Transport(RTCDtlsTransport):
         """One certificate of those that were announced, by the strongest hash (RFC 8122, 5)."""
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         assert certificate is not None  # the context refuses handshakes without one
-        strongest = max((f.algorithm for f in remoteParameters.fingerprints), key=HASHES.index)
+        strongest = max((f.algorithm for f in remoteParameters.fingerprints), key=lambda name: HASHES[name])
         digest = certificate_digest(certificate, strongest)
         if not any(
             f.algorithm == strongest and f.value.upper() == digest for f in remoteParameters.fingerprints

@@ -33,7 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     connections_per_lesson: Positive = 3000
     connections_per_participant: Positive = 8
     sessions_per_participant: Positive = 8
-    bad_messages: Positive = 20  # a connection that sends more is closed
+    misbehaviour: Rate = Rate(per_s=1, burst=20)  # unreadable or refused for speed; beyond: closed
     # What people do by clicking, what pages do by themselves, and what is costly:
     clicks: Rate = Rate(per_s=10, burst=40)
     chat: Rate = Rate(per_s=1, burst=8)

@@ -26,7 +26,7 @@ from mediaserver.sdp.parameters import Kind, Producer, Slot
 
 MAX_SECTIONS = 128
 MAX_LAYERS = 4
-HASHES = ("sha-256", "sha-384", "sha-512")  # from weak to strong
+HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}  # bytes; from weak to strong
 MAX_SSRCS = 16  # of one section
 
 
@@ -328,9 +328,9 @@ def _fingerprints(offer: Description, taken: Sequence[_Part]) -> list[Fingerprin
     """Of the first section that has any, else of the session level; of hashes that are safe."""
     lists = (*(part.section.fingerprints for part in taken), offer.fingerprints)
     offered = next((fingerprints for fingerprints in lists if fingerprints), [])
-    usable = [fingerprint for fingerprint in offered if fingerprint.algorithm.lower() in HASHES]
+    usable = [f for f in offered if HASHES.get(f.algorithm.lower()) == len(f.value.split(":"))]
     if not usable:
-        raise NegotiationError("no_fingerprint", f"no a=fingerprint of {', '.join(HASHES)} for the bundle")
+        raise NegotiationError("no_fingerprint", f"no whole a=fingerprint of {', '.join(HASHES)}")
     return usable
 
 

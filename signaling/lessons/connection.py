@@ -12,7 +12,7 @@ from signaling import errors
 from signaling.config import Limits
 from signaling.lessons.encoding import Encoding
 from signaling.lessons.meters import Meters
-from signaling.lessons.rates import Rates
+from signaling.lessons.rates import Bucket, Rates
 from signaling.log.events import Role
 from signaling.log.roles import Device
 from signaling.protocol.replies import Ack, AnyReply, Error, Goodbye
@@ -46,7 +46,7 @@ class Connection:
         self.limits = limits
         self.rates = Rates(limits, now)
         self.closing = False
-        self.bad_messages = 0
+        self._patience = Bucket(limits.misbehaviour, now)
         # Set when its hello is taken:
         self.hello: Hello | None = None
         self.hello_req = 0
@@ -61,6 +61,12 @@ class Connection:
         self._wire = wire
         self._meters = meters
         self._hang_up = hang_up
+
+    def misbehaved(self, code: str, now: float) -> None:
+        """Notes a message that was none, or came too fast. Who goes on like that is sent away with
+        this code; who slows down is forgiven."""
+        if self._patience.take(now):
+            self.goodbye(code, reconnect=False, close_code=POLICY)
 
     @property
     def queued_bytes(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from signaling.errors import KelianError
-from signaling.lessons.connection import POLICY, Connection
+from signaling.lessons.connection import Connection
 from signaling.lessons.lesson import RunningLesson
 from signaling.lessons.media import Media
 from signaling.lessons.meters import Meters
@@ -162,10 +162,3 @@ class Desk:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a request failed", "exception": error, "task": task}
             )
-
-
-def misbehaved(connection: Connection) -> None:
-    """Counts a message that was none; a client that sends many is closed."""
-    connection.bad_messages += 1
-    if connection.bad_messages >= connection.limits.bad_messages:
-        connection.goodbye("bad_message", reconnect=False, close_code=POLICY)

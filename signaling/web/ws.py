@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 from signaling.auth import tokens
 from signaling.errors import KelianError
 from signaling.lessons.connection import POLICY, RESTART, Connection
-from signaling.lessons.desk import Desk, misbehaved
+from signaling.lessons.desk import Desk
 from signaling.lessons.encoding import ENCODINGS, BadMessage, Encoding
 from signaling.lessons.lesson import RunningLesson
 from signaling.protocol import SUBPROTOCOLS, VERSION
@@ -124,14 +124,14 @@ class _Visit:
         except BadMessage as bad:
             self._context.meters.requests["?", "refused"] += 1
             connection.refuse(bad.req, bad.code, {"why": bad.detail})
-            misbehaved(connection)
+            connection.misbehaved("bad_message", self._loop.time())
             return
         tag = str(request.__struct_config__.tag)
         wait_s = connection.rates.take(tag, self._loop.time())
         if wait_s:
             self._context.meters.requests[tag, "refused"] += 1
             connection.refuse(request.req, "rate_limited", retry_after_ms=int(wait_s * 1000) + 1)
-            misbehaved(connection)
+            connection.misbehaved("rate_limited", self._loop.time())
             return
         if self._desk is not None:
             self._desk.take(request)
@@ -141,7 +141,7 @@ class _Visit:
             connection.ack(request.req)
         else:
             connection.refuse(request.req, "not_hello")
-            misbehaved(connection)
+            connection.misbehaved("not_hello", self._loop.time())
 
     async def _hello(self, hello: rq.Hello) -> None:
         """Whoever shows no good token is told why, and goes."""

@@ -185,13 +185,27 @@ async def test_a_wrong_number_is_not_echoed(door: Door, req: object) -> None:
 
 
 async def test_who_sends_nothing_but_rubbish_is_closed(settings: Settings) -> None:
-    strict = msgspec.structs.replace(settings, limits=Limits(bad_messages=3))
+    strict = msgspec.structs.replace(settings, limits=Limits(misbehaviour=Rate(per_s=0.01, burst=2)))
     async with Server(strict) as server, Door(server.url, server.keys) as door:
         client = await door.enter("lecturer", "wang")
         for _ in range(3):
             await client.ws.send_bytes(b"\xc1")
         assert (await client.hear("goodbye"))["code"] == "bad_message"
         assert await client.closed() == 1008
+
+
+async def test_who_was_too_fast_and_slows_down_is_forgiven(settings: Settings) -> None:
+    slow = Limits(clicks=Rate(per_s=20, burst=2), misbehaviour=Rate(per_s=100, burst=2))
+    patient = msgspec.structs.replace(settings, limits=slow)
+    async with Server(patient) as server, Door(server.url, server.keys) as door:
+        client = await door.enter("lecturer", "wang")
+        refused = 0
+        for _ in range(12):
+            await asyncio.sleep(0.03)
+            answer = await client.ask("ping")
+            refused += answer.get("code") == "rate_limited"
+        assert refused >= 3, "more often than patience would bear at once"
+        assert not client.ws.closed
 
 
 async def test_a_huge_message_closes_its_sender_only(door: Door) -> None:
