@@ -10,7 +10,8 @@ export function nameOf(person: Participant | null): string {
 
 /** The letter or character on a placeholder: surnames come first in Chinese. */
 export function initialOf(person: Participant | null): string {
-  const name = nameOf(person).trim()
+  // "王老师" is 王: every teacher is 老师.
+  const name = nameOf(person).trim().replace(/^([\u4e00-\u9fff]+?)(老师|同学)$/, '$1')
   const isHan = /^[\u4e00-\u9fff]/.test(name)
   // Of "第三小学 四年级二班" the first character says little, of 王小明 the last two say most.
   return isHan && name.length <= 3 ? name.slice(-2) : ([...name][0] ?? '·').toUpperCase()

@@ -20,6 +20,7 @@ describe('a placeholder', () => {
     ['王小明', '小明'],
     ['李明', '李明'],
     ['第三小学 四年级二班', '第'],
+    ['王老师', '王'],
     ['anna', 'A'],
     ['', '学生'],
   ])('of %j shows %s', (name, initial) => expect(initialOf(named(name))).toBe(initial))

@@ -296,6 +296,7 @@ export const en: Record<Key, string> = {
   'quiz.abcd.question': 'Choose the answer to the question on the board',
   'quiz.open': 'Open',
   'quiz.closed': 'Closed',
+  'quiz.result': 'Result',
   'quiz.close': 'Close question',
   'quiz.answered': '{n} answered',
   'quiz.answered.of': '{n} of {total} answered',

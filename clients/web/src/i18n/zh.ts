@@ -287,6 +287,7 @@ export const zh = {
   'quiz.abcd.question': '看黑板上的题，选一个答案',
   'quiz.open': '正在作答',
   'quiz.closed': '已结束',
+  'quiz.result': '答题结果',
   'quiz.close': '结束作答',
   'quiz.answered': '{n} 人已答',
   'quiz.answered.of': '{n} / {total} 人已答',

@@ -2,6 +2,7 @@
 
 import { createSSRApp, type Component, defineComponent, h } from 'vue'
 import { renderToString } from 'vue/server-renderer'
+import { createMemoryHistory, createRouter } from 'vue-router'
 import { describe, expect, it } from 'vitest'
 import type { Lesson, SlotStatus, Tile } from '@/lesson/types'
 import { fakeLesson, type Scene } from '@/pages/gallery/fakeLesson'
@@ -19,7 +20,7 @@ function render(component: Component, lesson: Lesson, props: Record<string, unkn
     },
   })
   const app = createSSRApp(Root)
-  app.component('RouterLink', { render: () => h('a') })
+  app.use(createRouter({ history: createMemoryHistory(), routes: [{ path: '/', name: 'start', component: LessonPage }] }))
   return renderToString(app)
 }
 
@@ -57,6 +58,13 @@ describe('a tile', () => {
     const html = await render(LessonTile, lesson, { tile: withStatus(status) })
     expect(html).toContain('veiled')
     expect(html).toContain(text)
+  })
+
+  it('hides the picture of whoever was there before, until the first of the new one', async () => {
+    const html = await render(LessonTile, lesson, { tile: withStatus('waiting') })
+    expect(html).toContain('unseen')
+    expect(html).toContain('class="placeholder"')
+    expect(html).toContain('正在接通…')
   })
 
   it('never claims a picture that has a stream but is empty', async () => {
