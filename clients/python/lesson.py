@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any, Literal, TypeVar
@@ -40,6 +41,7 @@ from signaling.protocol.replies import AnyReply, LogEvent, Person
 from signaling.protocol.requests import AnyRequest, CloseSession, Hello, Leave, Offer, Publish, Resume
 
 ANSWER_S = 15.0  # a request that is not answered in this time is lost
+LONGEST_WAIT_S = 1.5  # between tries to connect again: a restarted server is found at once
 EVENT_QUEUE = 10_000  # an iterator that lags by more is ended
 CLIENT = "kelian-python/0.1"
 
@@ -268,7 +270,7 @@ class Lesson(Commands):
         self._end(left())
 
     async def _run(self) -> None:
-        backoff = Backoff(first_s=0.2, most_s=5.0)
+        backoff = Backoff(first_s=0.2, most_s=LONGEST_WAIT_S)
         while self._ended is None:
             try:
                 wait_s = await self._connect_once(backoff)
@@ -281,7 +283,8 @@ class Lesson(Commands):
             except Exception:
                 _log.exception("the lesson's line failed")
                 wait_s = backoff.down(time.monotonic())
-            await asyncio.sleep(wait_s)
+            # Not all of a lesson at the same instant.
+            await asyncio.sleep(wait_s * random.uniform(0.6, 1.0))
 
     async def _connect_once(self, backoff: Backoff) -> float:
         """One connection's life; returns how long to wait before the next."""

@@ -21,6 +21,7 @@ from signaling.protocol.replies import Answer, Welcome
 
 CONNECT_S = 10.0  # ICE and DTLS
 GOODBYE_S = 1.0
+LONGEST_WAIT_S = 1.5  # between offers, unless the server names a longer one
 _KINDS = {"camera": "video", "microphone": "audio", "board": "video"}
 
 _log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ class Media:
 
     async def _keep(self) -> None:
         """Offers anew whenever the session is lost, and says again what is published."""
-        backoff = Backoff(first_s=0.2, most_s=5.0)
+        backoff = Backoff(first_s=0.2, most_s=LONGEST_WAIT_S)
         while True:
             backoff.up(time.monotonic())
             await self._lost.wait()
