@@ -231,7 +231,7 @@ export const en: Record<Key, string> = {
 
   'studio.title': 'Studio',
   'studio.camera.off': 'Your camera is off: nobody sees you',
-  'studio.board.off': 'No board is shared',
+  'studio.board.off': 'No board is shared.',
   'studio.board.hint': 'Share a screen, a window or a tab.',
   'studio.live': 'Live',
   'studio.notLive': 'Not live',

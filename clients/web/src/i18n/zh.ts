@@ -223,7 +223,7 @@ export const zh = {
 
   'studio.title': '演播室',
   'studio.camera.off': '摄像头没有打开，大家看不见你',
-  'studio.board.off': '还没有共享板书',
+  'studio.board.off': '还没有共享板书。',
   'studio.board.hint': '可以共享整个屏幕、一个窗口或一个标签页。',
   'studio.live': '直播中',
   'studio.notLive': '没有在播',
