@@ -54,14 +54,14 @@ class Bots:
         self._leave.append((leave, asyncio.run_coroutine_threadsafe(stay(), self._loop)))
         return joined.result(20)
 
-    def send(self, lesson: kelian.Lesson, name: str, sender: int, *, beep: bool = True) -> None:
-        """Picture and voice in step: a white patch lights exactly while a 1 kHz tone sounds."""
+    def send(self, lesson: kelian.Lesson, name: str, sender: int, *, marked: bool = True) -> None:
+        """Picture and voice in step: marked, a white patch lights exactly while a 1 kHz tone sounds."""
 
         async def open_media() -> None:
             await lesson.open_media(
                 {
-                    "microphone": SpeechLike(name, sender=sender, beep=beep),
-                    "camera": TestPicture(name, sender=sender, fps=20, beep=beep),
+                    "microphone": SpeechLike(name, sender=sender, beep=marked),
+                    "camera": TestPicture(name, sender=sender, fps=20, beep=marked, marked=marked),
                 },
                 pool=False,
             )

@@ -60,5 +60,5 @@ def scene(folder: Path, name: str, role: str, sender: int) -> Path:
         file.write(f"YUV4MPEG2 W{drawn.width} H{drawn.height} F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
         for number in range(FPS * 3):
             image = drawn.draw(number / FPS, 0.5)
-            file.write(b"FRAME\n" + scenes.i420(image, sender, number / FPS).tobytes())
+            file.write(b"FRAME\n" + scenes.plain_i420(image).tobytes())
     return path

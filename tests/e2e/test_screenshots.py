@@ -3,6 +3,7 @@
 With KELIAN_SCREENSHOTS=1 the pictures in docs/screenshots are renewed; else they go to tests/artifacts.
 """
 
+import base64
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import cv2
 import pytest
+from aiortc.mediastreams import MediaStreamTrack
 from playwright.sync_api import Playwright
 
+from clients.python import scenes
 from clients.python.media import BoardPicture, SpeechLike, TestPicture
+from signaling.log.events import Use
 from tests.e2e import fakes
 from tests.e2e.bots import Bots
 from tests.e2e.person import Person
@@ -56,20 +60,22 @@ def take(person: Person, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def classroom(
-    playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Photographer, Bots]]:
+def photographer(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Photographer]:
     """A lesson with a lecturer and two students on stage, who wait for those who look."""
     folder = tmp_path_factory.mktemp("screenshots")
     with ExitStack() as stack:
         server = stack.enter_context(serving(folder))
         bots = stack.enter_context(Bots(server))
         lecturer = bots.join("lecturer", "王老师")
-        tracks = {"camera": TestPicture("王老师", role="lecturer"), "microphone": SpeechLike("王老师")}
-        bots.run(lecturer.open_media({**tracks, "board": BoardPicture("王老师")}, pool=False))
+        tracks: dict[Use, MediaStreamTrack] = {
+            "camera": TestPicture("王老师", role="lecturer", marked=False),
+            "microphone": SpeechLike("王老师"),
+            "board": BoardPicture("王老师", marked=False),
+        }
+        bots.run(lecturer.open_media(tracks, pool=False))
         for number, name in enumerate(("安娜", "小波"), 1):
             student = bots.join("student", name)
-            bots.send(student, name, number, beep=False)
+            bots.send(student, name, number, marked=False)
             bots.run(lecturer.bring_up(student.participant))
         waiting = bots.join("student", "小晨")
         bots.run(waiting.raise_hand())
@@ -106,15 +112,48 @@ def test_in_the_lesson(
         person.close()
 
 
-def test_the_studio(photographer: Photographer) -> None:
-    lecturer = photographer.person("lecturer", "李老师", 9)
-    try:
+def test_the_studio(playwright: Playwright, tmp_path: Path) -> None:
+    """The lecturer's own lesson: slides shared, a classroom on the wall, a student on stage, a hand up."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(tmp_path))
+        lecturer = Person(
+            playwright, server, tmp_path, "lecturer", "王老师", 9, viewport=PC,
+            camera=fakes.scene(tmp_path, "王老师", "lecturer", 9), init_script=shares_slides(),
+        )  # fmt: skip
+        stack.callback(lecturer.close)
         lecturer.enter()
-        lecturer.until(lambda: lecturer.status("stage.1.video") == "playing", "sees the stage", 20)
+        bots = stack.enter_context(Bots(server))
+        room, anna, chen = (
+            bots.join(role, name)
+            for role, name in (("classroom", "三年级一班"), ("student", "安娜"), ("student", "小晨"))
+        )
+        bots.send(room, "三年级一班", 3, marked=False)
+        bots.send(anna, "安娜", 1, marked=False)
+        bots.run(anna.raise_hand())
+        lecturer.until(lambda: lecturer.hands() == ["安娜"], "sees the hand")
+        lecturer.page.get_by_test_id(f"bring-up-{anna.participant}").first.click()
+        bots.run(chen.raise_hand())
+        bots.run(chen.say("老师，我想试试第二种方法！"))
+        lecturer.click("share-board")
+        for slot in ("stage.0.video", "wall.0"):
+            lecturer.until(lambda s=slot: lecturer.status(s) == "playing", f"sees {slot}", 20)
         lecturer.page.wait_for_timeout(1500)
         take(lecturer, "studio")
-    finally:
-        lecturer.close()
+
+
+def shares_slides() -> str:
+    """A headless browser has no window to share: what the lecturer chooses to share is drawn here."""
+    png = cv2.imencode(".png", scenes.Slides().draw(0.0, 0.0))[1]
+    url = "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()
+    return f"""
+    navigator.mediaDevices.getDisplayMedia = async () => {{
+      const canvas = Object.assign(document.createElement('canvas'), {{ width: 1280, height: 720 }})
+      const image = new Image()
+      image.src = '{url}'
+      await image.decode()
+      setInterval(() => canvas.getContext('2d').drawImage(image, 0, 0), 250)
+      return canvas.captureStream(4)
+    }}"""
 
 
 def test_before_and_after(photographer: Photographer) -> None:
