@@ -16,7 +16,6 @@ from tests.e2e.server import Server, serving
 
 SENDER = 77
 HZ = tone_hz(SENDER)
-ENOUGH = 25  # pictures
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +29,19 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return werift.sound(tmp_path_factory.mktemp("sound") / "sound.bin", HZ)
 
 
-async def pictures_come(path: Path, codec: Codec, more: int = ENOUGH, within_s: float = 20) -> int:
-    """Waits until so many more pictures have come; every one shows the sender's strip. Returns how many."""
-    before = sum(1 for _ in werift.received(path))
-    deadline_s = time.monotonic() + within_s
-    while (count := sum(1 for _ in werift.received(path))) < before + more:
-        assert time.monotonic() < deadline_s, f"{count - before} pictures in {within_s} s"
-        await asyncio.sleep(0.1)
-    read = werift.stamps(path, codec)
-    assert len(read) >= before + more - 1
-    assert {stamp.sender if stamp else None for stamp in read} == {SENDER}
-    return count
+async def pictures_come(path: Path, codec: Codec, count: int, within_s: float = 20) -> None:
+    """Waits until so many more pictures have come, and that many good ones in a row: with the sender's strip.
+
+    While its ICE restarts, werift sends nothing: what refers to those pictures is damaged until a key frame.
+    """
+    before, deadline_s = len(list(werift.received(path))), time.monotonic() + within_s
+    while True:
+        read = werift.stamps(path, codec)
+        assert {stamp.sender for stamp in read if stamp} <= {SENDER}
+        if len(read) >= before + count and all(read[-count:]):
+            return
+        assert time.monotonic() < deadline_s, f"{len(read) - before} pictures, the last {read[-count:]}"
+        await asyncio.sleep(0.3)
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])
@@ -71,7 +72,7 @@ async def test_an_encoder_is_seen_by_a_player_and_by_the_sdk(
                 await looking.heard(student, "lecturer.audio", HZ)
                 assert first["csrc"] == [student.slots["lecturer.video"]]
 
-                await pictures_come(seen, codec)
+                await pictures_come(seen, codec, 20)
                 assert abs(werift.loudest_hz(heard) - HZ) < 15
 
                 for peer in (encoder, player):
@@ -115,3 +116,49 @@ async def test_before_the_lesson_and_for_strangers(server: Server, sound: Path, 
         async with kelian.join(server.url, looking.token(server, "early", "student", "小明")) as student:
             await student.open_media(pool=["lecturer.video"])
             await looking.seen(student, "lecturer.video", SENDER)
+
+
+async def test_an_encoder_that_crashed_and_came_back(server: Server, sound: Path, tmp_path: Path) -> None:
+    """Without a word: nobody waits for the dead one's timeout."""
+    video = {n: werift.pictures(tmp_path / f"video{n}", "h264", n) for n in (SENDER, SENDER + 1)}
+    url, token = f"{server.url}/whip/crash", looking.token(server, "crash", "lecturer", "王老师")
+    async with werift.running("publish", url, token, "h264", video[SENDER], sound) as first:
+        await first.until(lambda event: event.get("state") == "connected")
+        async with kelian.join(server.url, looking.token(server, "crash", "student", "小明")) as student:
+            await student.open_media(pool=["lecturer.video", "lecturer.audio"])
+            await looking.seen(student, "lecturer.video", SENDER)
+            await first.kill()
+            async with werift.running("publish", url, token, "h264", video[SENDER + 1], sound) as second:
+                await second.until(lambda event: event.get("state") == "connected")
+                await looking.seen(student, "lecturer.video", SENDER + 1, within_s=5)
+                await looking.heard(student, "lecturer.audio", HZ, within_s=5)
+                assert student.media is not None
+                assert student.media.opened == 1
+
+
+async def test_signaling_killed_ends_no_session(sound: Path, tmp_path: Path) -> None:
+    """Encoder and player notice nothing, and their sessions are still theirs to restart and to end."""
+    video = werift.pictures(tmp_path / "video", "h264", SENDER)
+    seen, heard = tmp_path / "seen", tmp_path / "heard"
+    with serving(tmp_path) as server:
+        lecturer, observer = (looking.token(server, "killed", role, "x") for role in ("lecturer", "observer"))
+        whip, whep = f"{server.url}/whip/killed", f"{server.url}/whep/killed"
+        async with werift.running("publish", whip, lecturer, "h264", video, sound) as encoder:
+            await encoder.until(lambda event: event.get("state") == "connected")
+            async with werift.running("watch", whep, observer, "h264", seen, heard) as player:
+                await pictures_come(seen, "h264", 10)
+                server.kill("signaling")
+                await pictures_come(seen, "h264", 10)
+                await asyncio.to_thread(server.wait_ready)
+                async with kelian.join(
+                    server.url, looking.token(server, "killed", "student", "y")
+                ) as student:
+                    await student.open_media(pool=["lecturer.video"])
+                    await looking.seen(student, "lecturer.video", SENDER)
+                for peer in (encoder, player):
+                    peer.order("restart")
+                    assert (await peer.said("restarted"))["changed"]
+                await pictures_come(seen, "h264", 10)
+                for peer in (encoder, player):
+                    peer.order("delete")
+                    assert (await peer.said("deleted"))["deleted"] == 200

@@ -143,6 +143,11 @@ class Peer:
             self.events.append(json.loads(line))
             self._changed.set()
 
+    async def kill(self) -> None:
+        """Without DELETE, as in a crash."""
+        self._process.kill()
+        await self._process.wait()
+
     async def end(self) -> None:
         if self._process.returncode is None:
             self._process.terminate()
