@@ -26,7 +26,7 @@ BENCHMARKS = {
     "control": Settings("--clients 300", "--clients 1000"),
     "join": Settings("--rounds 50", "--rounds 500"),
     "recovery": Settings("--kills 1 --subscribers 3 --apart 16", "--kills 10 --subscribers 4"),
-    "switching": Settings("--swaps 6 --subscribers 3", "--swaps 50 --subscribers 4"),
+    "switching": Settings("--swaps 6 --subscribers 3", "--swaps 30 --subscribers 4"),
 }
 
 

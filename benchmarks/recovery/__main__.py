@@ -1,6 +1,6 @@
 """python -m benchmarks.recovery [--kills 3] [--subscribers 4] [--apart 31] [--json FILE]
 
-A real `kelian serve`, a lecturer and subscribers of the SDK in one process, everybody chatting.
+A real `kelian serve`, a lecturer and subscribers of the SDK in one process, who chat and raise hands.
 In turn signaling and the media node are killed (SIGKILL), each `--kills` times.
 
 Signaling: the longest gap between decoded pictures in the seconds after the kill, beside that in as
@@ -175,7 +175,8 @@ async def _lesson(
                     await _sleep_until(cycle_s + apart_s)
             for journal in journals:
                 await journal.quiet()
-            end = max(person.position for person in people)
+            await lecturer.say("再见")  # all are told of it, and so of everything before
+            end = lecturer.position
             await asyncio.gather(*(person.until(lambda it: it.position >= end, BACK_S) for person in people))
         finally:
             for journal in journals:

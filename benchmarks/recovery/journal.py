@@ -14,6 +14,7 @@ from signaling.log.view import view, visible
 from signaling.stores.sqlite import SqliteStore
 
 TALK_EVERY_S = 1.1  # a participant's chat is limited to one line a second
+HAND_EVERY_S = 0.3  # up or down: so that something is always on its way when a process dies
 
 
 class Journal:
@@ -23,21 +24,25 @@ class Journal:
         self.person = person
         self.positions: list[int] = []
         self.acknowledged: list[str] = []  # lines of chat that the server said it has
-        self.unsure = 0  # lines that were on their way when the line broke
+        self.unacknowledged = 0  # lines that were on their way when the line broke
         self._after = self._upto = 0
         self._state: dict[str, Any] = {}
         self._actor = Actor(person.participant, person.role)
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._talk())]
+        self._listener = asyncio.create_task(self._listen())
+        self._busy = [asyncio.create_task(self._talk())]
+        if person.role == "student":
+            self._busy.append(asyncio.create_task(self._wave()))
 
     async def quiet(self) -> None:
-        """No more talk from here; what is said by now is waited for by the caller."""
-        await _end(self._tasks[1])
+        """Nothing more is said from here; what was said is waited for by the caller."""
+        for task in self._busy:
+            await _end(task)
 
     async def close(self) -> None:
         self._upto, self._state = self.person.position, self.person.state
         await asyncio.sleep(0)  # the listener takes what is queued
-        for task in self._tasks:
-            await _end(task)
+        await self.quiet()
+        await _end(self._listener)
         self.positions = [position for position in self.positions if position <= self._upto]
 
     def compare(self, log: Sequence[Entry]) -> dict[str, int]:
@@ -66,8 +71,15 @@ class Journal:
                 await self.person.say(line)
                 self.acknowledged.append(line)
             except kelian.ConnectionLost:
-                self.unsure += 1
+                self.unacknowledged += 1
             await asyncio.sleep(TALK_EVERY_S)
+
+    async def _wave(self) -> None:
+        while True:
+            up = any(hand["participant"] == self.person.participant for hand in self.person.state["hands"])
+            with contextlib.suppress(kelian.ConnectionLost):
+                await (self.person.lower_hand() if up else self.person.raise_hand())
+            await asyncio.sleep(HAND_EVERY_S)
 
 
 async def compare(journals: Sequence[Journal], data: Path, lesson: str) -> dict[str, Any]:
@@ -82,7 +94,7 @@ async def compare(journals: Sequence[Journal], data: Path, lesson: str) -> dict[
         await store.close()
     each = [journal.compare(log) for journal in journals]
     sums = {name: sum(it[name] for it in each) for name in each[0]}
-    return {"in_log": len(log), **sums, "unacknowledged": sum(journal.unsure for journal in journals)}
+    return {"in_log": len(log), **sums, "unacknowledged": sum(journal.unacknowledged for journal in journals)}
 
 
 async def _end(task: asyncio.Task[None]) -> None:
