@@ -263,6 +263,7 @@ class Node:
             "sources_live": len(self._live),
             "channel_connections": self._server.connections,
             "channel_frame_errors": self._server.frame_errors,
+            "channel_handler_errors": self._server.handler_errors,
             **{f"offers_refused_{code}": count for code, count in self._refusals.items()},
         }
 
@@ -277,8 +278,8 @@ class Node:
         return lesson
 
     def _forget_if_idle(self, name: str) -> None:
-        lesson = self._lessons[name]
-        if not lesson.sessions and lesson.plan == Plan():
+        lesson = self._lessons.get(name)
+        if lesson and not lesson.sessions and lesson.plan == Plan():
             del self._lessons[name]
             del self._by_group[lesson.group]
 

@@ -195,6 +195,7 @@ async def test_sessions_end(stage: Stage) -> None:
     assert SourceState(source=1, live=False) in stage.signaling.heard
     stats = (await stage.signaling.client.request(GetStats(req=0))).stats
     assert (stats["sessions"], stats["lessons"]) == (0, 0)
+    assert stats["channel_handler_errors"] == 0
 
 
 async def test_a_forged_fingerprint_gets_no_session(stage: Stage) -> None:
