@@ -9,5 +9,5 @@ settings.load_profile("kelian")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browsers last: Playwright keeps an event loop running in the main thread, where no other may run."""
+    """Browsers last: what is quick to fail should fail first."""
     items.sort(key=lambda item: item.nodeid.startswith("tests/e2e/"))

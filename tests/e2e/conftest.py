@@ -1,4 +1,4 @@
-"""Fixtures: one Playwright for the run, one lesson with five people a module."""
+"""Fixtures: one Playwright and one lesson with five people a module."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,8 +16,9 @@ LECTURER, TUTOR, ANNA, BO, CHEN = 11, 22, 33, 44, 55
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """For one module only: as long as it lives, no test of asyncio can run in this thread."""
     with sync_playwright() as instance:
         yield instance
 
