@@ -98,6 +98,9 @@ class RunningLesson:
         self._audience: dict[Connection, None] = {}  # those who were welcomed
         self._grace: dict[str, asyncio.TimerHandle] = {}
         self._holds: dict[str, set[str]] = {}  # participant -> sessions that count as presence (WHIP)
+        self._roles: dict[str, tuple[ev.Role, int]] = {}  # participant -> role, and since which position
+        for entry in entries:
+            self._note_role(entry)
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._pipeline = Pipeline(
@@ -298,8 +301,9 @@ class RunningLesson:
         if resume is None or resume.log != self.log or resume.after > position:
             return None
         count = position - resume.after
-        if count > len(self._tail):
-            return None
+        _, role_since = self._roles[connection.participant]
+        if count > len(self._tail) or resume.after < role_since:
+            return None  # what it knows is too old, or was for another role's eyes
         viewer = Actor(connection.participant, connection.role)
         missed = islice(self._tail, len(self._tail) - count, None)
         return [entry for entry in missed if visible(entry, viewer)]
@@ -394,7 +398,7 @@ class RunningLesson:
     def end(self, actor: Actor, command: rq.EndLesson, done: Done) -> None:
         """An open quiz is closed first, with its exact totals."""
         if "end_lesson" in RIGHTS[actor.role].may:
-            self._quizzes.close_open(actor)
+            self._quizzes.close_open()
         self.submit(actor, command, done)
 
     # --- what the media say -----------------------------------------------------------------
@@ -422,6 +426,8 @@ class RunningLesson:
         started = False
         for entry in entries:
             match entry.event:
+                case ev.Joined():
+                    self._note_role(entry)
                 case ev.Left(participant=who):
                     self._hooks.left(self, who)
                 case ev.Started():
@@ -431,6 +437,12 @@ class RunningLesson:
             self._replan(state)
         if started:
             self._let_in()
+
+    def _note_role(self, entry: Entry) -> None:
+        if isinstance(entry.event, ev.Joined):
+            known = self._roles.get(entry.event.participant)
+            if known is None or known[0] != entry.event.role:
+                self._roles[entry.event.participant] = (entry.event.role, entry.pos)
 
     def _let_in(self) -> None:
         """Those who waited come in, a few in each turn of the loop: others have requests, too."""

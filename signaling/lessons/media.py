@@ -409,9 +409,7 @@ class Media:
 def check_labels(labels: dict[str, str], role: Role) -> None:
     """Raises KelianError (bad_label) for a slot that is not this role's to see, or no label at all."""
     rights = RIGHTS[role]
-    allowed: set[str] = set(USES)
-    if rights.lecturer_slots:
-        allowed |= {"lecturer.video", "lecturer.audio"}
+    allowed: set[str] = {*USES, "lecturer.video", "lecturer.audio"}
     allowed |= {f"stage.{index}.{kind}" for index in range(STAGE_CAPACITY) for kind in ("video", "audio")}
     allowed |= {f"floor.{index}" for index in range(FLOOR_SLOTS)}
     if rights.private_slot:

@@ -87,7 +87,8 @@ class Tally(Internal, frozen=True):
 
 
 class CloseQuiz(Internal, frozen=True):
-    """The protocol's `quiz_close`, with the final totals. Only lecturers may, as the table says."""
+    """The protocol's `quiz_close`, with the final totals. Only lecturers may, as the table says, and
+    the server itself before a lesson's end."""
 
     quiz: int
     counts: tuple[int, ...]

@@ -244,3 +244,17 @@ async def test_a_token_signed_by_the_schools_own_system_is_good(door: Door) -> N
     """Whoever has key and secret needs no request to us."""
     token = tokens.issue(door.keys, lesson="x", role="lecturer", name="A", ttl_s=60, now=time.time())
     assert (await door.enter("lecturer", token=token)).heard[0]["t"] == "welcome"
+
+
+async def test_a_lesson_that_the_school_ends_has_its_open_quiz_counted(door: Door, server: Server) -> None:
+    """The log's last totals hold every answer that was acknowledged, not those of a second ago."""
+    lecturer = await door.enter("lecturer", "wang")
+    students = [await door.enter("student", f"s{number}") for number in range(3)]
+    await lecturer.ask("quiz_ask", question="?", options=["a", "b"])
+    for student in students:
+        assert (await student.ask("quiz_answer", quiz=1, choices=[1]))["t"] == "ack"
+    async with door.http.post("/api/v1/lessons/math/end", headers=door.api) as response:
+        assert response.status == 200
+    closed = await lecturer.event("quiz_closed")
+    assert (closed["event"]["counts"], closed["event"]["answered"]) == ([0, 3], 3)
+    assert "by" not in closed

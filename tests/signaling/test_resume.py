@@ -200,3 +200,18 @@ async def test_a_page_may_drop_at_every_point_of_its_welcome(door: Door) -> None
     await lecturer.event("left", participant="li")
     kinds = [entry["event"]["t"] for entry in lecturer.events if entry["event"].get("participant") == "li"]
     assert kinds == ["joined", "left"]
+
+
+async def test_who_comes_back_in_another_role_gets_the_whole_state(door: Door) -> None:
+    """What a tutor knew is not what a student may go on from."""
+    await door.enter("lecturer", "wang")
+    tutor = await door.enter("tutor", "li")
+    welcome = await tutor.hear("welcome")
+    await tutor.ask("leave")
+    resume = {"log": welcome["lesson"]["log"], "after": welcome["position"]}
+    student = await door.enter("student", "li", resume=resume)
+    known = await student.hear("welcome")
+    assert "stage_counts" not in known["state"]
+    student.drop()
+    again = await door.enter("student", "li", resume={**resume, "after": known["position"]})
+    assert "state" not in await again.hear("welcome")
