@@ -102,11 +102,16 @@ def wanted(
     """The source of each slot of one session.
 
     `barred`: the sources of its own participant. `known`: those that this node has; the plan
-    may be ahead of a source or behind one.
+    may be ahead of a source or behind one. A voice that has a slot of its own here is not on the
+    floor, too: it would be heard twice.
     """
     overrides = plan.overrides.get(session, {})
     result = {}
     for slot in slots:
-        source = overrides.get(slot, plan.slots.get(slot, floor.get(slot, NOBODY)))
+        source = overrides.get(slot, plan.slots.get(slot, NOBODY))
         result[slot] = source if source in known and source not in barred else NOBODY
+    elsewhere = {*barred, *result.values()}
+    for slot in (result.keys() & floor.keys()) - overrides.keys():
+        if floor[slot] in known and floor[slot] not in elsewhere:
+            result[slot] = floor[slot]
     return result

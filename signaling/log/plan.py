@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from signaling.log.events import Use
-from signaling.log.roles import RIGHTS
+from signaling.log.roles import RIGHTS, SMALLEST_STAGE
 from signaling.log.state import Lesson
 
 
@@ -31,7 +31,7 @@ def plan(state: Lesson) -> Plan:
         _put(slots, f"stage.{index}.audio", _heard(state, newest, who, "microphone"))
     for place, who in sorted(state.wall.items()):
         _put(slots, f"wall.{place}", _heard(state, newest, who, "camera"))
-    return Plan(slots=slots, floor=list(_floor(state)))
+    return Plan(slots=slots, floor=[*_back_of_stage(state, newest), *_floor(state)])
 
 
 Newest = dict[tuple[str, Use], int]
@@ -66,6 +66,15 @@ def _lecturer_slots(state: Lesson, newest: Newest) -> dict[str, int]:
         if owner is not None:
             _put(slots, slot, _heard(state, newest, owner, use))
     return slots
+
+
+def _back_of_stage(state: Lesson, newest: Newest) -> Iterator[int]:
+    """Microphones for which small pages have no stage pair. They are heard on the floor there; a session
+    that has the pair is not given them twice (the node's part)."""
+    for index, who in sorted(state.stage.items()):
+        source = _heard(state, newest, who, "microphone")
+        if index >= SMALLEST_STAGE and source is not None:
+            yield source
 
 
 def _floor(state: Lesson) -> Iterator[int]:

@@ -37,7 +37,6 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
     stage_slots: int = 6
     wall_slots: int = 0
     private_slot: bool = False
-    lecturer_slots: bool = True  # lecturer.video, lecturer.audio and board
 
 
 # fmt: off
@@ -45,7 +44,7 @@ RIGHTS: dict[Role, Rights] = {
     "lecturer": Rights(
         may=WATCH | SEND | MODERATE | LEAD | CHAT | MARK, sends=("camera", "microphone", "board"),
         moderates=True, staff=True, seen="all",
-        stage_slots=6, wall_slots=WALL_CAPACITY, private_slot=True, lecturer_slots=False),
+        stage_slots=6, wall_slots=WALL_CAPACITY, private_slot=True),
     "tutor": Rights(
         may=WATCH | SEND | MODERATE | CHAT | MARK, sends=("camera", "microphone"),
         moderates=True, on_stage=True, wall=1, staff=True, seen="all",
@@ -66,6 +65,7 @@ RIGHTS: dict[Role, Rights] = {
 }
 # fmt: on
 
+SMALLEST_STAGE = min(PHONE_SLOTS, *(rights.stage_slots for rights in RIGHTS.values()))  # pairs of every page
 STAFF: tuple[Role, ...] = tuple(role for role, rights in RIGHTS.items() if rights.staff)
 EVERYBODY = Audience()
 
@@ -75,8 +75,8 @@ def pool(role: Role, device: Device) -> Pool:
     rights = RIGHTS[role]
     most = PHONE_SLOTS if device == "phone" else STAGE_CAPACITY
     return Pool(
-        lecturer=rights.lecturer_slots,
-        board=rights.lecturer_slots,
+        lecturer=True,  # lecturers, too: there may be another
+        board=True,
         stage=min(rights.stage_slots, most),
         floor=FLOOR_SLOTS,
         private=rights.private_slot,

@@ -34,6 +34,17 @@ def test_sources_that_are_not_here_leave_their_slot_empty() -> None:
     assert wanted(SLOTS, "s", plan, {}, barred=set(), known={1})["lecturer.video"] == 0
 
 
+def test_a_voice_with_a_slot_of_its_own_is_not_on_the_floor_too() -> None:
+    plan = Plan(slots={"stage.0.audio": 2, "stage.4.audio": 3}, floor=[2, 3])
+    floor = {"floor.0": 2, "floor.1": 3}
+    small = wanted(["floor.0", "stage.0.audio", "floor.1"], "s", plan, floor, barred=set(), known={2, 3})
+    assert small == {"floor.0": 0, "stage.0.audio": 2, "floor.1": 3}
+    large = wanted(["floor.1", "stage.4.audio"], "s", plan, floor, barred=set(), known={2, 3})
+    assert large == {"floor.1": 0, "stage.4.audio": 3}
+    private = Plan(floor=[3], overrides={"s": {"private": 3}})
+    assert wanted(["floor.1", "private"], "s", private, floor, barred=set(), known={3})["floor.1"] == 0
+
+
 def seated(floor: Floor) -> list[int]:
     return [floor.slots.get(f"floor.{index}", 0) for index in range(3)]
 

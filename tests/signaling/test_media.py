@@ -86,8 +86,9 @@ async def test_what_an_offer_may_not_ask_for(door: Door) -> None:
     peer = Peer(slots=["wall.0"])
     assert (await offer(student, peer))["code"] == "bad_label"  # the wall is the lecturer's
     await peer.close()
-    peer = Peer(slots=["lecturer.video"])
-    assert (await offer(lecturer, peer))["code"] == "bad_label"
+    observer = await door.enter("observer", "guest")
+    peer = Peer(slots=["private"])
+    assert (await offer(observer, peer))["code"] == "bad_label"  # nobody speaks with a guest in private
     await peer.close()
     peer = Peer(sends={"camera": Picture(RED)})
     answer = await offer(lecturer, peer)

@@ -5,6 +5,7 @@ from hypothesis import given
 from signaling.log import commands as cm
 from signaling.log.commands import SYSTEM, Actor, Command
 from signaling.log.plan import Plan, plan
+from signaling.log.roles import SMALLEST_STAGE
 from signaling.log.state import Lesson
 from signaling.protocol import requests as rq
 from tests.signaling.lessons import HONG, LI, MING, ROOM, WANG, Log, played, started
@@ -31,9 +32,10 @@ def test_a_plan_has_only_published_unmuted_sources_of_those_who_are_there(
 
 
 def _assert_sound(state: Lesson, wanted: Plan) -> None:
-    shown = [*wanted.slots.values(), *wanted.floor]
-    assert len(shown) == len(set(shown))
-    for source in shown:
+    assert len(wanted.slots) == len(set(wanted.slots.values()))
+    assert len(wanted.floor) == len(set(wanted.floor))
+    back = {who for index, who in state.stage.items() if index >= SMALLEST_STAGE}
+    for source in [*wanted.slots.values(), *wanted.floor]:
         info = state.sources[source]
         assert state.present(info.participant) is not None
         assert not state.muted(info.participant, info.use)
@@ -45,8 +47,8 @@ def _assert_sound(state: Lesson, wanted: Plan) -> None:
         if slot.startswith("stage."):
             assert state.stage[int(slot.split(".")[1])] == state.sources[source].participant
     for source in wanted.floor:
-        assert state.floor_open
-        assert state.sources[source].participant not in state.stage.values()
+        who = state.sources[source].participant
+        assert who in back or (state.floor_open and who not in state.stage.values())
     if state.ended:
         assert wanted == Plan()
 
@@ -97,6 +99,21 @@ def test_an_encoder_beside_the_lecturers_page_fills_what_the_page_does_not_send(
     assert plan(log.state).slots == {"lecturer.video": 2}, "silence is not filled with somebody else"
     log.made(WANG, rq.Spotlight(req=1, participant="encoder"))
     assert plan(log.state).slots == {"lecturer.video": 2, "lecturer.audio": 3}
+
+
+def test_whom_small_pages_have_no_pair_for_is_heard_on_the_floor() -> None:
+    everybody = [Actor(f"s{number}", "student") for number in range(SMALLEST_STAGE + 2)]
+    log = started(*everybody)
+    for source, actor in enumerate(everybody, start=1):
+        publish(log, actor, source, "microphone")
+        log.made(WANG, rq.BringUp(req=1, participant=actor.participant))
+    first, second = SMALLEST_STAGE + 1, SMALLEST_STAGE + 2
+    assert plan(log.state).slots[f"stage.{SMALLEST_STAGE}.audio"] == first
+    assert plan(log.state).floor == [first, second]
+    mute(log, WANG, everybody[-1], "microphone")
+    assert plan(log.state).floor == [first]
+    log.made(WANG, rq.TakeDown(req=1, participant=everybody[-2].participant))
+    assert plan(log.state).floor == []
 
 
 def test_the_open_floor_hears_those_off_stage() -> None:
