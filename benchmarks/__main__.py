@@ -6,11 +6,14 @@ for a machine on which nothing else runs.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.figures import Conditions, save
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -32,16 +35,19 @@ BENCHMARKS = {
 
 def run(name: str, *, full: bool) -> bool:
     """Prints its table, or what went wrong; True if it went well."""
-    settings = BENCHMARKS[name]
+    settings, kept = BENCHMARKS[name], RESULTS / f"{name}.json"
     command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}"]
     if full:
         RESULTS.mkdir(exist_ok=True)
-        command += [*settings.full.split(), "--json", str(RESULTS / f"{name}.json")]
+        command += [*settings.full.split(), "--json", str(kept)]
     else:
         command += settings.short.split()
+    conditions = Conditions()
     print(f"\n## {name}\n", flush=True)
     began_s = time.monotonic()
     well = subprocess.run(command, check=False).returncode == 0
+    if full and well:
+        save(kept, {"benchmark": name, **conditions.told(), **json.loads(kept.read_text())})
     print(f"\n({'done' if well else 'FAILED'} in {time.monotonic() - began_s:.0f} s)", flush=True)
     return well
 

@@ -14,7 +14,10 @@ Spread = dict[str, float]
 
 
 class Conditions:
-    """Taken before a benchmark makes load of its own: a busy machine explains odd figures."""
+    """Made before a benchmark begins, told after it: a busy machine explains odd figures.
+
+    The load is the average of one minute, and after the benchmark holds what that was itself.
+    """
 
     def __init__(self) -> None:
         self._date = datetime.now(UTC)
@@ -24,6 +27,7 @@ class Conditions:
         return {
             "date": self._date.strftime("%Y-%m-%dT%H:%MZ"),
             "load_before": round(self._load, 2),
+            "load_after": round(os.getloadavg()[0], 2),
             "machine": machine(),
         }
 

@@ -88,7 +88,8 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def told(result: dict[str, Any]) -> str:
     lines = [
-        f"{machine_line()}; {result['date']}, load before {result['load_before']}",
+        machine_line(),
+        f"{result['date']}, load {result['load_before']} before, {result['load_after']} after",
         "",
         "| pool | sections | offer kB | parse ms | answer ms | both ms | aiortc parses ms |",
         "|---|---|---|---|---|---|---|",

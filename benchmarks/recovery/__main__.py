@@ -204,7 +204,7 @@ def told(result: dict[str, Any]) -> str:
         ("floor: first join of the same people", floor["first_join_s"]),
     ]
     return f"""\
-{machine_line()}; {result["date"]}, load before {result["load_before"]}
+{machine_line()}; {result["date"]}, load {result["load_before"]} before, {result["load_after"]} after
 {settings["kills"]} kills of each, {settings["subscribers"]} subscribers, {FPS} pictures a second
 
 {table(rows, "seconds")}

@@ -140,7 +140,7 @@ def told(result: dict[str, Any]) -> str:
         (f"floor: longest gap in {DWELL_S / 2} s of the same", floor["steady_longest_gap_s"]),
     ]
     return f"""\
-{machine_line()}; {result["date"]}, load before {result["load_before"]}
+{machine_line()}; {result["date"]}, load {result["load_before"]} before, {result["load_after"]} after
 {settings["swaps"]} swaps, {settings["subscribers"]} subscribers, {FPS} pictures a second
 
 {table(rows, "seconds")}
