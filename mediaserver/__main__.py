@@ -12,9 +12,8 @@ import uvloop
 
 from mediaserver._engine import Engine
 from mediaserver.addresses import announced_addresses, local_addresses
+from mediaserver.channel.address import SECRET_VARIABLE
 from mediaserver.node import Node
-
-SECRET_VARIABLE = "KELIAN_CHANNEL_SECRET"
 
 
 def arguments() -> argparse.Namespace:

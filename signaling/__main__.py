@@ -3,12 +3,15 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 
+import msgspec
 import structlog
 import uvloop
 
+from mediaserver.channel.address import SECRET_VARIABLE
 from signaling.config import BadSettings, Settings, parse_settings
 from signaling.errors import KelianError
 from signaling.web.app import Server
@@ -26,6 +29,9 @@ def main() -> int:
     except BadSettings as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
+    if not settings.node_secret:  # arguments are for all to see
+        secret = os.environ.get(SECRET_VARIABLE, "")
+        settings = msgspec.structs.replace(settings, node_secret=secret)
     _set_up_log(settings)
     try:
         uvloop.run(_serve(settings))

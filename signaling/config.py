@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data: str = "data"  # directory: the lessons' database lives here
     api_keys: str = ""  # file with API keys and secrets; empty: DATA/keys.toml
     node: str = ""  # the media node's channel, unix:/PATH or tcp:HOST:PORT; empty: no media
-    node_secret: str = ""  # asked for by a node over TCP
+    node_secret: str = ""  # asked for by a node over TCP; empty: $KELIAN_CHANNEL_SECRET
     web_root: str = ""  # built pages; empty: clients/web/dist beside this package
     codec: Literal["h264", "vp8"] = "h264"  # of lessons that do not say
     hello_timeout_ms: Positive = 10_000

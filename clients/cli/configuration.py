@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from clients.cli.errors import BAD_CONFIGURATION, Problem
+from signaling.config import Limits
 
 CODECS = ("h264", "vp8")
 LEVELS = ("debug", "info", "warning", "error")
@@ -30,6 +31,11 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ("*",)
     log_level: str = "info"
+    node: str = ""
+    channel: str = "tcp:0.0.0.0:7883"
+    channel_secret_file: str = ""
+    channel_secret: str = ""
+    limits: Limits = Limits()
 
     @property
     def http_host(self) -> str:
@@ -59,6 +65,7 @@ class Key(msgspec.Struct, frozen=True):
     metavar: str
     zh: str
     en: str
+    secret: bool = False  # then there is no flag: the arguments of a process are for all to see
 
     @property
     def flag(self) -> str:
@@ -81,13 +88,20 @@ KEYS = (
     Key("trusted_proxies", "ADDR", "可信的反向代理，可多次", "proxy whose X-Forwarded headers are believed"),
     Key("cors_origins", "ORIGIN", "允许跨域的来源，可多次", "origin that may use WHIP and WHEP"),
     Key("log_level", "LEVEL", "日志级别", "debug, info, warning or error"),
+    Key("node", "tcp:HOST:PORT", "另一台机器上的媒体节点", "media node elsewhere; default: one of its own"),
+    Key("channel", "tcp:HOST:PORT", "媒体节点等待信令的地址", "where `kelian node` waits for signaling"),
+    Key("channel_secret_file", "FILE", "两者之间的口令文件", "file with the secret that guards the channel"),
+    Key("channel_secret", "SECRET", "两者之间的口令", "the secret itself", secret=True),
 )
 LISTS = frozenset({"announce", "trusted_proxies", "cors_origins"})
+LIMITS = "limits"  # the file's one table
+OF_NODE = frozenset({"media_port", "announce", "log_level", "channel", "channel_secret_file"})
+OF_SERVER = frozenset(key.name for key in KEYS if not key.secret and key.name != "channel")
 
 
-def options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorates a click command with --config and every key as a flag."""
-    for key in reversed(KEYS):
+def options(function: Callable[..., Any], names: frozenset[str] = OF_SERVER) -> Callable[..., Any]:
+    """Decorates a click command with --config and these keys as flags."""
+    for key in reversed([key for key in KEYS if key.name in names]):
         function = click.option(
             key.flag, key.name, metavar=key.metavar, multiple=key.name in LISTS, help=f"{key.zh} | {key.en}"
         )(function)
@@ -107,18 +121,18 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise _bad(f"读不了配置文件 {path}", f"cannot read {path}: {error.strerror}") from error
+        raise bad(f"读不了配置文件 {path}", f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _bad(f"配置文件 {path} 不是合法的 TOML", f"{path} is not valid TOML: {error}") from error
+        raise bad(f"配置文件 {path} 不是合法的 TOML", f"{path} is not valid TOML: {error}") from error
 
 
 def merge(flags: Mapping[str, Any], environ: Mapping[str, str], file: Mapping[str, Any]) -> Configuration:
     """Flags that were not given are None or empty. Raises Problem on an unknown key or a bad value."""
-    names = {key.name for key in KEYS}
+    names = {key.name for key in KEYS} | {LIMITS}
     for name in file:
         if name not in names:
             known = ", ".join(sorted(names))
-            raise _bad(f"配置文件里有不认识的键“{name}”", f"unknown key {name!r} in the file; known: {known}")
+            raise bad(f"配置文件里有不认识的键“{name}”", f"unknown key {name!r} in the file; known: {known}")
     values: dict[str, Any] = {}
     for key in KEYS:
         given = flags.get(key.name)
@@ -128,9 +142,16 @@ def merge(flags: Mapping[str, Any], environ: Mapping[str, str], file: Mapping[st
             values[key.name] = _value(key, environ[key.variable], key.variable)
         elif key.name in file:
             values[key.name] = _value(key, file[key.name], key.name)
+    if LIMITS in file:
+        values[LIMITS] = _limits(file[LIMITS])
     configuration = Configuration(**values)
     _check(configuration)
     return configuration
+
+
+def bad(zh: str, en: str) -> Problem:
+    """The configuration cannot be used: both sentences name the key."""
+    return Problem(BAD_CONFIGURATION, zh, en)
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -145,22 +166,32 @@ def _value(key: Key, given: Any, where: str) -> Any:
     if key.name in LISTS:
         parts: Sequence[Any] = given.split(",") if isinstance(given, str) else given
         if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-            raise _bad(f"{where} 应为一组文字", f"{where} must be a list of strings")
+            raise bad(f"{where} 应为一组文字", f"{where} must be a list of strings")
         return tuple(part.strip() for part in parts if part.strip())
     if key.name == "media_port":
         if isinstance(given, bool) or not str(given).isdigit() or not 0 <= int(given) <= 65535:
-            raise _bad(f"{where} 应为 0 到 65535 的端口", f"{where} must be a port from 0 to 65535")
+            raise bad(f"{where} 应为 0 到 65535 的端口", f"{where} must be a port from 0 to 65535")
         return int(given)
     if not isinstance(given, str):
-        raise _bad(f"{where} 应为文字", f"{where} must be a string")
+        raise bad(f"{where} 应为文字", f"{where} must be a string")
     return given
+
+
+def _limits(table: Any) -> Limits:
+    """The file's [limits], as signaling checks them."""
+    try:
+        return msgspec.convert(table, Limits)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Limits.__struct_fields__)
+        hint = f"; known: {known}" if "unknown field" in str(error) and "at `$" not in str(error) else ""
+        raise bad("配置文件的 [limits] 有误", f"[limits]: {error}{hint}") from error
 
 
 def _check(configuration: Configuration) -> None:
     try:
         split_address(configuration.http)
     except ValueError:
-        raise _bad(
+        raise bad(
             f"http 应为“主机:端口”，而不是“{configuration.http}”",
             f"http must be HOST:PORT, not {configuration.http!r} (IPv6 in brackets: [::]:7880)",
         ) from None
@@ -169,21 +200,17 @@ def _check(configuration: Configuration) -> None:
         ("log_level", configuration.log_level, LEVELS),
     ):
         if value not in allowed:
-            raise _bad(
+            raise bad(
                 f"{name} 没有“{value}”这个值", f"{name} must be one of {', '.join(allowed)}, not {value!r}"
             )
     files = configuration.tls_files
     if files is None:
         return
     if not all(files):
-        raise _bad(
+        raise bad(
             f"tls 应为 self、off 或“证书,私钥”，而不是“{configuration.tls}”",
             f"tls must be self, off or CERT,KEY (two PEM files), not {configuration.tls!r}",
         )
     for path in files:
         if not Path(path).is_file():
-            raise _bad(f"找不到证书文件 {path}", f"no such certificate file: {path}")
-
-
-def _bad(zh: str, en: str) -> Problem:
-    return Problem(BAD_CONFIGURATION, zh, en)
+            raise bad(f"找不到证书文件 {path}", f"no such certificate file: {path}")

@@ -5,6 +5,7 @@ aiortc nor OpenCV, which take half a second.
 """
 
 import asyncio
+import functools
 import os
 from collections.abc import Coroutine
 from pathlib import Path
@@ -30,10 +31,20 @@ def cli() -> None:
 @configuration.options
 def serve_command(**flags: Any) -> None:
     """启动服务器 | Start the server: signaling and the media node, and keep them up."""
-    from clients.cli import serve
+    from clients.cli import greetings, serve
 
     settings = configuration.load(flags, os.environ)
-    serve.run(serve.prepare(settings), Path(settings.data), own_url(settings), listening(settings))
+    serve.run(serve.prepare(settings), Path(settings.data), own_url(settings), greetings.server(settings))
+
+
+@cli.command("node")
+@functools.partial(configuration.options, names=configuration.OF_NODE)
+def node_command(**flags: Any) -> None:
+    """只启动媒体节点 | Start a media node alone, for `kelian serve --node` on another machine."""
+    from clients.cli import greetings, serve
+
+    settings = configuration.load(flags, os.environ)
+    serve.run_node(serve.prepare_node(settings), settings, greetings.node(settings))
 
 
 @cli.command("demo")
@@ -121,18 +132,6 @@ cli.add_command(lessons.lesson_group)
 def own_url(settings: configuration.Configuration) -> str:
     secure = settings.tls != "off"
     return links.for_people(settings.http_host, settings.http_port, secure=secure, addresses=[])[0]
-
-
-def listening(settings: configuration.Configuration) -> str:
-    from clients.cli import certificate
-
-    addresses = links.for_people(
-        settings.http_host,
-        settings.http_port,
-        secure=settings.tls != "off",
-        addresses=certificate.local_addresses(),
-    )
-    return f"课联 | Kelian: {'  '.join(addresses)}  (UDP {settings.media_port})"
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -16,6 +16,11 @@ def check_media(port: int) -> None:
     _check("0.0.0.0", port, socket.SOCK_DGRAM, "--media-port", f"--media-port {port + 1}")
 
 
+def check_channel(host: str, port: int) -> None:
+    """Raises Problem if a media node cannot wait for signaling at this address."""
+    _check(host, port, socket.SOCK_STREAM, "--channel", f"--channel tcp:{_joined(host, port + 1)}")
+
+
 def _check(host: str, port: int, kind: socket.SocketKind, flag: str, instead: str) -> None:
     if port == 0:
         return

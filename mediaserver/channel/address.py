@@ -2,8 +2,14 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+SECRET_VARIABLE = "KELIAN_CHANNEL_SECRET"  # of the environment: what guards an address over TCP
+CONNECT_TIMEOUT_S = 3.0  # a machine that is off answers nothing at all
+SILENCE_MS = 10_000  # unanswered for so long, the other machine is gone
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S = 4, 2
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -31,10 +37,18 @@ class TcpAddress:
     port: int
 
     async def connect(self) -> Streams:
-        return await asyncio.open_connection(self.host, self.port)
+        """Raises OSError; TimeoutError is one."""
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(self.host, self.port)
+        _notice_silence(writer)
+        return reader, writer
 
     async def listen(self, accept: Accept) -> asyncio.Server:
-        return await asyncio.start_server(accept, self.host, self.port)
+        async def accept_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            _notice_silence(writer)
+            await accept(reader, writer)
+
+        return await asyncio.start_server(accept_one, self.host, self.port)
 
 
 def parse_address(text: str) -> UnixAddress | TcpAddress:
@@ -47,3 +61,12 @@ def parse_address(text: str) -> UnixAddress | TcpAddress:
         if host and port.isascii() and port.isdigit() and int(port) < 65536:
             return TcpAddress(host.removeprefix("[").removesuffix("]"), int(port))
     raise ValueError(f"a channel address is unix:/PATH or tcp:HOST:PORT, not {text!r}")
+
+
+def _notice_silence(writer: asyncio.StreamWriter) -> None:
+    """A machine that loses power closes nothing: the kernel asks, and ends the connection (RFC 5482)."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)

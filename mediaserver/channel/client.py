@@ -79,6 +79,7 @@ class NodeClient:
         self._pending: dict[int, asyncio.Future[SessionAnswered | Stats]] = {}
         self._next_req = 1
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self.frame_errors = 0
 
     @property
@@ -91,6 +92,8 @@ class NodeClient:
             self._task = asyncio.get_running_loop().create_task(self.run(), name="node-client")
 
     async def close(self) -> None:
+        """Ends the connection; `on_lost` is not called, for nothing was lost."""
+        self._closing = True
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -196,4 +199,5 @@ class NodeClient:
         for reply in self._pending.values():
             if not reply.done():
                 reply.set_exception(NodeUnavailable("the media node went away"))
-        self._on_lost()
+        if not self._closing:
+            self._on_lost()

@@ -43,6 +43,7 @@ class ChannelServer:
         self._server: asyncio.Server | None = None
         self._current: asyncio.StreamWriter | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._closing = False
         self.connections = 0
         self.frame_errors = 0
         self.rejected = 0
@@ -63,6 +64,7 @@ class ChannelServer:
         self._server = await self._address.listen(self._serve)
 
     async def close(self) -> None:
+        self._closing = True
         if self._server is not None:
             self._server.close()
             for writer in self._writers:
@@ -112,7 +114,8 @@ class ChannelServer:
             self._writers.discard(writer)
             if self._current is writer:
                 self._current = None
-                log.info("signaling is gone; media goes on")
+                if not self._closing:
+                    log.info("signaling is gone; media goes on")
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()

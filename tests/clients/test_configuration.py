@@ -1,12 +1,17 @@
 """A flag wins over the environment, the environment over the file, the file over the default."""
 
+import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from clients.cli.configuration import KEYS, Configuration, load, merge, split_address
+from clients.cli.configuration import KEYS, LIMITS, Configuration, load, merge, split_address
 from clients.cli.errors import BAD_CONFIGURATION, Problem
+from signaling.config import Limits, Rate
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_defaults() -> None:
@@ -29,7 +34,15 @@ def test_lists_from_flags_variables_and_file() -> None:
 
 
 def test_every_key_is_a_field_with_a_default() -> None:
-    assert [key.name for key in KEYS] == list(Configuration.__struct_fields__)
+    assert [*(key.name for key in KEYS), LIMITS] == list(Configuration.__struct_fields__)
+
+
+def test_limits_are_a_table_of_the_file() -> None:
+    table = {"sessions_per_participant": 3, "chat": {"per_s": 2, "burst": 5}}
+    limits = merge({}, {}, {"limits": table}).limits
+    assert limits.sessions_per_participant == 3
+    assert (limits.chat.per_s, limits.chat.burst) == (2, 5)
+    assert limits.offers == Limits().offers
 
 
 @pytest.mark.parametrize(
@@ -47,6 +60,12 @@ def test_every_key_is_a_field_with_a_default() -> None:
         ({}, {"announce": "x,y", "data": 5}, "data"),
         ({}, {"announce": [1]}, "announce"),
         ({"log_level": "loud"}, {}, "log_level"),
+        ({}, {"limits": {"sesions": 1}}, "`sesions`; known: message_bytes"),
+        ({}, {"limits": {"offer_bytes": 0}}, "`$.offer_bytes`"),
+        ({}, {"limits": {"offer_bytes": "5"}}, "`$.offer_bytes`"),
+        ({}, {"limits": {"chat": {"per_s": 1}}}, "`burst` - at `$.chat`"),
+        ({}, {"limits": {"chat": {"per_s": 1, "burst": 1, "x": 1}}}, "`x` - at `$.chat`"),
+        ({}, {"limits": 5}, "[limits]"),
     ],
 )
 def test_bad_values_are_named(flags: dict[str, object], file: dict[str, object], says: str) -> None:
@@ -76,10 +95,25 @@ def test_addresses() -> None:
 
 
 def test_the_document_lists_every_key() -> None:
-    root = Path(__file__).parents[2]
-    document = (root / "docs" / "configuration.md").read_text()
+    document = (ROOT / "docs" / "configuration.md").read_text()
     for key in KEYS:
-        assert f"| `{key.name}` | `{key.flag}` | `{key.variable}` |" in document
-    example = (root / "deploy" / "kelian.toml").read_text()
-    lines = [line.removeprefix("# ") for line in example.splitlines() if " = " in line]
-    assert merge({}, {}, tomllib.loads("\n".join(lines))).announce == ("203.0.113.7",)
+        flag = "none" if key.secret else f"`{key.flag}`"
+        assert f"| `{key.name}` | {flag} | `{key.variable}` |" in document
+    example = (ROOT / "deploy" / "kelian.toml").read_text()
+    lines = [line.removeprefix("# ") for line in example.splitlines() if " = " in line or "[limits]" in line]
+    merged = merge({}, {}, tomllib.loads("\n".join(lines)))
+    assert merged.announce == ("203.0.113.7",)
+    assert merged.limits == Limits()
+
+
+def test_the_document_lists_every_limit_with_its_default() -> None:
+    document = (ROOT / "docs" / "configuration.md").read_text()
+    table = document.split("| key in `[limits]` |")[1]
+    written = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", table, re.MULTILINE)
+    assert written == [(name, as_toml(value)) for name, value in msgspec.structs.asdict(Limits()).items()]
+
+
+def as_toml(value: int | Rate) -> str:
+    if isinstance(value, Rate):
+        return f"{{ per_s = {value.per_s:g}, burst = {value.burst} }}"
+    return str(value)

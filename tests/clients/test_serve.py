@@ -8,13 +8,14 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from clients.cli import demo, links, serve
+from clients.cli import demo, greetings, links, serve
 from clients.cli.cast import VARIABLE, Cast
 from clients.cli.configuration import Configuration
 from clients.cli.errors import BAD_CONFIGURATION, FOLDER_TAKEN, PORT_TAKEN, Problem
 from clients.cli.main import cli, own_url
+from mediaserver.channel.address import SECRET_VARIABLE
 from signaling.auth import keys, tokens
-from signaling.config import Settings, parse_settings
+from signaling.config import Limits, Settings, parse_settings
 
 
 def prepared(data: Path, **keys: object) -> tuple[Settings, list[str]]:
@@ -23,6 +24,7 @@ def prepared(data: Path, **keys: object) -> tuple[Settings, list[str]]:
         Configuration(http="127.0.0.1:0", media_port=0, data=str(data)), **keys
     )
     media, signaling = serve.prepare(configuration)
+    assert SECRET_VARIABLE in media.environment  # whatever the shell's own says
     return parse_settings(signaling.argv[-1]), list(media.argv)
 
 
@@ -36,6 +38,38 @@ def test_both_processes_meet_at_one_socket_in_the_data_folder(tmp_path: Path) ->
     ]
     assert Path(settings.tls_cert).read_text().startswith("-----BEGIN CERTIFICATE")
     assert Path(settings.tls_key).stat().st_mode & 0o077 == 0
+
+
+def test_signaling_alone_joins_a_node_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("correct horse")
+    configuration = Configuration(
+        http="127.0.0.1:0", data=str(tmp_path), node="tcp:192.0.2.9:7883", tls="off",
+        channel_secret_file=str(tmp_path / "secret"), limits=Limits(sessions_per_participant=3),
+    )  # fmt: skip
+    (signaling,) = serve.prepare(configuration)
+    settings = parse_settings(signaling.argv[-1])
+    assert settings.node == "tcp:192.0.2.9:7883"
+    assert settings.limits.sessions_per_participant == 3
+    assert signaling.environment[SECRET_VARIABLE] == "correct horse"
+    assert not any("horse" in word for word in signaling.argv)
+    greeting = greetings.server(configuration)
+    for fact in ("tcp:192.0.2.9:7883", str(tmp_path / "keys.toml"), "http://127.0.0.1:0", "kelian token"):
+        assert fact in greeting
+
+
+def test_the_greeting_says_where_everything_is(tmp_path: Path) -> None:
+    configuration = Configuration(data=str(tmp_path), http="127.0.0.1:7999", media_port=7998)
+    lines = greetings.server(configuration).splitlines()
+    for fact in ("https://127.0.0.1:7999", str(tmp_path), "tls/certificate.pem", "TCP 7999", "UDP 7998"):
+        assert any(fact in line for line in lines)
+    node = greetings.node(Configuration(channel="tcp:192.0.2.9:7883"))
+    assert "kelian serve --node tcp:192.0.2.9:7883" in node
+    assert "UDP 7882" in node
+
+
+def test_what_is_waited_for() -> None:
+    assert "same on both sides" in serve.waiting_for({"store": "ok", "media_node": "not connected"})
+    assert "store: store_failed" in serve.waiting_for({"store": "store_failed", "media_node": "ok"})
 
 
 def test_without_tls_and_with_the_schools_own(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The channel between two machines: where it is, and the secret that guards it."""
+
+from pathlib import Path
+
+import pytest
+
+from clients.cli import channel
+from clients.cli.configuration import Configuration
+from clients.cli.errors import BAD_CONFIGURATION, Problem
+from mediaserver.channel.address import TcpAddress, UnixAddress
+
+
+def test_tcp_needs_a_secret_and_a_unix_socket_none() -> None:
+    assert channel.address("tcp:[::1]:7883", "--node", "abc") == TcpAddress("::1", 7883)
+    assert channel.address("unix:/run/node.sock", "--node", "") == UnixAddress("/run/node.sock")
+    with pytest.raises(Problem, match=r"--node .*--channel-secret-file .*KELIAN_CHANNEL_SECRET") as caught:
+        channel.address("tcp:127.0.0.1:7883", "--node", "")
+    assert caught.value.exit_code == BAD_CONFIGURATION
+    with pytest.raises(Problem, match=r"tcp:HOST:PORT or unix:/PATH, not '10\.0\.0\.2:7883'"):
+        channel.address("10.0.0.2:7883", "--node", "abc")
+
+
+def test_the_secret_is_the_files_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("  correct horse\n")
+    named = Configuration(channel_secret_file=str(file), channel_secret="another")
+    assert channel.secret(named) == "correct horse"
+    assert channel.secret(Configuration(channel_secret="another")) == "another"
+    for content in (b"", b"one\ntwo\n", b"\xff\xfe"):
+        file.write_bytes(content)
+        with pytest.raises(Problem, match=str(file)):
+            channel.secret(named)
+    file.unlink()
+    with pytest.raises(Problem, match="No such file"):
+        channel.secret(named)
