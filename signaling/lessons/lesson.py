@@ -55,6 +55,7 @@ class Hooks:
         planned: Callable[["RunningLesson", Plan], None],
         left: Callable[["RunningLesson", str], None],
         ended: Callable[["RunningLesson"], None],
+        voided: Callable[["RunningLesson"], None],
         failed: Callable[["RunningLesson"], None],
         live: Callable[[int], bool],
         claim: Callable[["RunningLesson", Connection, str], bool],
@@ -62,6 +63,7 @@ class Hooks:
         self.planned = planned
         self.left = left
         self.ended = ended
+        self.voided = voided
         self.failed = failed
         self.live = live
         self.claim = claim
@@ -108,6 +110,7 @@ class RunningLesson:
             last_ms=entries[-1].at_ms if entries else 0,
             append=self._append,
             committed=self._committed,
+            voided=self._voided,
             failed=self._failed,
         )
         self._quizzes = Quizzes(log_id, self._pipeline, tally, store)
@@ -121,9 +124,7 @@ class RunningLesson:
         )
         self._presence.planned(self.plan)
         self._fanout_pace = Pace(settings.fanout_ms / 1000, self._fan_out)
-        for participant, person in state.participants.items():
-            if person.present:
-                self._start_grace(participant)
+        self._start_graces()
 
     @property
     def state(self) -> Lesson:
@@ -154,8 +155,8 @@ class RunningLesson:
     async def name(self, participant: str, name: str) -> None:
         """Remembers how a participant is called. Raises StoreError."""
         if self._names.get(participant) != name:
-            self._names[participant] = name
             await self._store.name_people({participant: name})
+            self._names[participant] = name
 
     def forget_name(self, participant: str) -> None:
         self._names.pop(participant, None)
@@ -368,10 +369,15 @@ class RunningLesson:
     def _start_grace(self, participant: str) -> None:
         if self._held(participant) or participant in self._grace:
             return
-        if self._closed or self._pipeline.state.present(participant) is None:
+        state = self._pipeline.state
+        if self._closed or state.ended or state.present(participant) is None:
             return
         after_s = self._settings.grace_ms / 1000
         self._grace[participant] = self._loop.call_later(after_s, self._lost, participant)
+
+    def _start_graces(self) -> None:
+        for participant in self._pipeline.state.participants:
+            self._start_grace(participant)
 
     def _stop_grace(self, participant: str) -> None:
         timer = self._grace.pop(participant, None)
@@ -482,8 +488,13 @@ class RunningLesson:
             self._stop_grace(participant)
         self._hooks.ended(self)
 
+    def _voided(self) -> None:
+        """The store took nothing of what was decided: who was going is still here, and goes later."""
+        self._start_graces()
+        self._hooks.voided(self)
+
     def _failed(self) -> None:
-        """The disk took not what was decided: the lesson starts over from what it did take."""
+        """Nobody knows what the store took of what was decided: the lesson starts over from there."""
         log.error("lesson abandoned", lesson=self.id, position=self._pipeline.committed.position)
         self._hooks.failed(self)
         self.close()

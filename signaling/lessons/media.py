@@ -36,6 +36,7 @@ LostReason = Literal["node_lost", "disconnected", "closed"]
 USES: tuple[Use, ...] = ("camera", "microphone", "board")
 RTPMAP = re.compile(rb"^a=rtpmap:\d+ (h264|vp8)/90000", re.IGNORECASE | re.MULTILINE)
 NO_PATH = ("expired", "never_connected")  # a node's reasons that mean: the network
+RECONCILE_S = 1.0
 VIEWER_MARK = "~"  # before the id of a WHEP viewer: no participant's id begins so
 
 
@@ -66,6 +67,7 @@ class Media:
         self._sessions: dict[str, MediaSession] = {}
         self._by_source: dict[int, MediaSession] = {}
         self._plans: dict[str, Plan] = {}  # lesson -> what was stated last
+        self._reconciling: set[str] = set()  # lessons whose turn comes within RECONCILE_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._node: NodeClient | None = None
         if settings.node:
@@ -297,8 +299,34 @@ class Media:
         """Before the node is heard: the sessions that it had when this process ended."""
         for row in rows:
             self._add(MediaSession(row, lesson.id))
-            if row.kind == "whip":
-                lesson.hold(row.participant, row.session)
+        self.taken_up(lesson)
+
+    def taken_up(self, lesson: RunningLesson) -> None:
+        """A lesson was loaded whose media may have gone on without it."""
+        for session in self.in_lesson(lesson.id):
+            if session.row.kind == "whip":
+                lesson.hold(session.row.participant, session.id)
+        self._reconcile(lesson.id)
+        self._state_plan(lesson)
+
+    def voided(self, lesson: RunningLesson) -> None:
+        """What was said of media may be among what the store did not take: it is said again."""
+        if lesson.id not in self._reconciling:
+            self._reconciling.add(lesson.id)
+            asyncio.get_running_loop().call_later(RECONCILE_S, self._reconcile, lesson.id)
+
+    def _reconcile(self, lesson_id: str) -> None:
+        """Makes the log say what is: no source of a session that is gone, every encoder that sends."""
+        self._reconciling.discard(lesson_id)
+        lesson = self._lesson(lesson_id)
+        if lesson is None or lesson.state.ended:
+            return
+        for session_id in {info.session for info in lesson.state.sources.values()} - self._sessions.keys():
+            lesson.submit(SYSTEM, SessionLost(session=session_id), lambda outcome: None)
+        for session in self.in_lesson(lesson_id):
+            if session.row.kind == "whip":
+                for source in session.live:
+                    self._publish(lesson, session, source)
 
     def planned(self, lesson: RunningLesson, plan: Plan) -> None:
         self._state_plan(lesson)

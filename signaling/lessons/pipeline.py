@@ -16,6 +16,7 @@ from signaling.log.commands import Actor, Command
 from signaling.log.decide import Refusal, decide
 from signaling.log.events import Entry
 from signaling.log.state import Lesson, apply
+from signaling.stores import StoreError
 
 log = structlog.get_logger("signaling.pipeline")
 
@@ -31,8 +32,10 @@ def utc_ms() -> int:
 class Pipeline:
     """`append` commits entries, all or none; `committed` hears of them in order.
 
-    When committing fails, everything decided since is void: `failed` is called once, and the
-    pipeline takes no more commands. Its lesson is to be loaded anew.
+    When the store cannot be written (a full disk), everything decided since is void, whoever waited
+    is refused, and the lesson goes on from what is on disk: `voided` is called. After any other
+    failure nobody knows what is on disk: `failed` is called once, the pipeline takes no more
+    commands, and its lesson is to be loaded anew.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Pipeline:
         last_ms: int,
         append: Callable[[Sequence[Entry]], Awaitable[None]],
         committed: Callable[[Sequence[Entry], Lesson], None],
+        voided: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
         self.state = state  # all that is decided
@@ -49,6 +53,7 @@ class Pipeline:
         self._last_ms = last_ms
         self._append = append
         self._on_committed = committed
+        self._on_voided = voided
         self._on_failed = failed
         self._entries: list[Entry] = []
         self._waiters: deque[tuple[int, Callable[[], None], Done]] = deque()
@@ -106,8 +111,15 @@ class Pipeline:
             while self._entries:
                 entries, self._entries = self._entries, []
                 state = self.state
-                await self._append(entries)
-                self._tell(entries, state)
+                try:
+                    await self._append(entries)
+                except StoreError as error:
+                    if error.code != STORE_FAILED.code:
+                        raise
+                    log.error("not committed", position=self.committed.position, why=str(error))
+                    self._void()
+                else:
+                    self._tell(entries, state)
         except Exception:
             log.exception("commit failed", position=self.committed.position)
             self._break()
@@ -124,10 +136,18 @@ class Pipeline:
             except Exception:  # one client's trouble is not the log's
                 log.exception("after a commit", position=state.position)
 
+    def _void(self) -> None:
+        self._forget_decided()
+        self._on_voided()
+
     def _break(self) -> None:
         self.broken = True
+        self._forget_decided()
+        self._on_failed()
+
+    def _forget_decided(self) -> None:
+        self.state = self.committed
         self._entries.clear()
         waiters, self._waiters = self._waiters, deque()
         for _, _, failed in waiters:
             failed(STORE_FAILED)
-        self._on_failed()

@@ -37,6 +37,7 @@ class Registry:
             planned=self.media.planned,
             left=self.media.left,
             ended=self._ended,
+            voided=self.media.voided,
             failed=self._failed,
             live=self.media.live,
             claim=self.media.claim,
@@ -47,10 +48,10 @@ class Registry:
         for row in await self.store.lessons(ended=False, limit=RESTORED):
             if row.started_ms is None:
                 continue
-            lesson = await self._load(row.id)
+            lesson = self._lessons[row.id] = await self._load(row.id)
             self.media.restore(lesson, await self.store.sessions(row.log))
-            if not lesson.idle or self.media.in_lesson(lesson.id):
-                self._lessons[row.id] = lesson
+            if lesson.idle and not self.media.in_lesson(lesson.id):
+                del self._lessons[row.id]
         self.media.start()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
@@ -96,8 +97,8 @@ class Registry:
         return row
 
     async def _take_up(self, lesson_id: str) -> RunningLesson:
-        lesson = await self._load(lesson_id)
-        self._lessons[lesson_id] = lesson
+        lesson = self._lessons[lesson_id] = await self._load(lesson_id)
+        self.media.taken_up(lesson)
         return lesson
 
     async def _load(self, lesson_id: str) -> RunningLesson:

@@ -12,10 +12,13 @@ class Tally:
         for participant, choices in (answers or {}).items():
             self.answer(participant, choices)
 
-    def answer(self, participant: str, choices: Sequence[int]) -> None:
-        """Counts an answer that `check_answer` let pass, in place of an earlier one."""
+    def answer(self, participant: str, choices: Sequence[int] | None) -> None:
+        """Counts an answer that `check_answer` let pass, in place of an earlier one; None takes it back."""
         for choice in self._answers.get(participant, ()):
             self._counts[choice] -= 1
+        if choices is None:
+            self._answers.pop(participant, None)
+            return
         for choice in choices:
             self._counts[choice] += 1
         self._answers[participant] = tuple(choices)

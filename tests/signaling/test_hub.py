@@ -1,16 +1,19 @@
 """A lesson with people in it: who is welcomed, who waits, who hears what."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 
 import msgspec
 import pytest
 
-from signaling.config import Limits, Settings
+from signaling.config import Limits, Rate, Settings
+from signaling.log.commands import SYSTEM, SourceLive
 from signaling.log.events import Entry
 from signaling.stores import StoreError
+from signaling.stores.sqlite import SqliteStore
 from signaling.web.app import Server
-from tests.signaling.doors import Door
+from tests.signaling.doors import Client, Door
 
 
 async def test_a_lecturer_opens_the_lesson(door: Door) -> None:
@@ -186,17 +189,63 @@ async def test_an_idle_lesson_is_forgotten_and_found_again(server: Server, door:
     await again.event("chat_said", text="before")
 
 
-async def test_when_the_disk_fails_nothing_is_told_that_is_not_kept(
+async def fill_disk(server: Server, full: bool) -> None:
+    """SQLite's own limit, which fails as a full disk does."""
+    pages = 1 if full else 1_000_000  # never fewer than there are
+
+    def limit(connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+
+    store = server.registry.store
+    assert isinstance(store, SqliteStore)
+    await store._writer.do(limit)
+
+
+async def say_until(client: Client, code: str) -> None:
+    """Chats until the answer is this code, or, for "ack", until it is taken again."""
+    for _ in range(60):
+        answer = await client.ask("chat", text="x" * 2000)
+        if answer.get("code", answer["t"]) == code:
+            return
+    raise AssertionError(f"never {code}")
+
+
+async def test_a_full_disk_refuses_what_it_cannot_keep_and_nobody_is_cut_off(settings: Settings) -> None:
+    fast = Rate(per_s=1e6, burst=1_000_000)
+    settings = msgspec.structs.replace(settings, limits=Limits(clicks=fast, chat=fast))
+    async with Server(settings) as server, Door(server.url, server.keys) as door:
+        lecturer = await door.enter("lecturer", "wang")
+        student, going = await door.enter("student", "li"), await door.enter("student", "sun")
+        await fill_disk(server, True)
+        await say_until(lecturer, "store_unavailable")
+        going.drop()
+        await asyncio.sleep(settings.grace_ms / 1000 * 2)  # its going cannot be kept either
+        before = server.registry.running("math")
+        assert before is not None
+        refused = await lecturer.ask("quiz_ask", question="?" * 2000, options=["a" * 200] * 10)
+        assert (refused["code"], refused["retry_after_ms"]) == ("store_unavailable", 1000)
+        await fill_disk(server, False)
+        await say_until(lecturer, "ack")
+        await lecturer.ask("quiz_ask", question="?", options=["a", "b"])
+        assert (await student.ask("quiz_answer", quiz=1, choices=[1]))["t"] == "ack"
+        await lecturer.event("left", participant="sun", reason="lost")  # tried again by itself
+        assert server.registry.running("math") is before
+        assert not [m for client in (lecturer, student) for m in client.heard if m["t"] == "goodbye"]
+        kept = await server.registry.store.entries(before.log)
+        assert [entry.pos for entry in kept] == list(range(1, before.state.position + 1))
+
+
+async def test_a_log_that_another_process_wrote_to_is_loaded_anew(
     server: Server, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lecturer = await door.enter("lecturer", "wang")
     student = await door.enter("student", "li")
     append = server.registry.store.append
 
-    async def full(log: str, entries: Sequence[Entry]) -> None:
-        raise StoreError("store_unavailable", why="disk full")
+    async def taken(log: str, entries: Sequence[Entry]) -> None:
+        raise StoreError("position_taken", log=log)
 
-    monkeypatch.setattr(server.registry.store, "append", full)
+    monkeypatch.setattr(server.registry.store, "append", taken)
     refused = await lecturer.ask("chat", text="lost")
     assert refused["code"] == "store_unavailable"
     for client in (lecturer, student):
@@ -227,3 +276,17 @@ async def test_a_full_lesson_says_when_to_try_again(settings: Settings) -> None:
         refused = await third.ask("hello", token=door.token("student", "sun"), version=1)
         assert (refused["code"], refused["retry_after_ms"]) == ("lesson_full", 10_000)
         assert (await third.hear("goodbye"))["reconnect"]
+
+
+async def test_a_source_whose_session_is_gone_does_not_outlive_a_restart(settings: Settings) -> None:
+    """A kill between forgetting a session and writing so leaves no picture that never moves."""
+    gone = SourceLive(session="whip-gone", source=7, use="camera", participant="wang")
+    async with Server(settings) as server, Door(server.url, server.keys) as door:
+        await door.enter("lecturer", "wang")
+        lesson = server.registry.running("math")
+        assert lesson is not None
+        await lesson.do(SYSTEM, gone)
+        assert 7 in lesson.state.sources
+    async with Server(settings) as server, Door(server.url, server.keys) as door:
+        lecturer = await door.enter("lecturer", "wang")
+        assert (await lecturer.hear("welcome"))["state"]["sources"] == {}

@@ -21,11 +21,13 @@ class Disk:
         self.batches: list[list[int]] = []
         self.told: list[int] = []
         self.failures = 0
+        self.voids = 0
         self.error: Exception | None = None
         self.free = asyncio.Event()
         self.pipeline = Pipeline(
-            initial(), last_ms=2**41, append=self._append, committed=self._committed, failed=self._failed
-        )
+            initial(), last_ms=2**41, append=self._append, committed=self._committed,
+            voided=self._voided, failed=self._failed,
+        )  # fmt: skip
         self.outcomes: list[Outcome] = []
 
     async def _append(self, entries: Sequence[Entry]) -> None:
@@ -38,6 +40,9 @@ class Disk:
     def _committed(self, entries: Sequence[Entry], state: Lesson) -> None:
         self.told += [entry.pos for entry in entries]
         assert state.position == entries[-1].pos
+
+    def _voided(self) -> None:
+        self.voids += 1
 
     def _failed(self) -> None:
         self.failures += 1
@@ -78,12 +83,30 @@ async def test_a_refusal_is_told_at_once_and_a_repeat_after_what_it_repeats() ->
     assert disk.outcomes[1:] == [1, 3, 0]
 
 
-async def test_when_the_disk_fails_all_that_waited_is_void() -> None:
+async def test_when_the_disk_is_full_all_that_waited_is_void_and_the_lesson_goes_on() -> None:
     disk = await opened()
     disk.free.set()
     await disk.pipeline.settled()
     disk.outcomes.clear()
     disk.error = StoreError("store_unavailable", why="full")
+    disk.chat("a")
+    disk.chat("b")
+    await disk.pipeline.settled()
+    assert disk.outcomes == [Refusal("store_unavailable")] * 2
+    assert (disk.voids, disk.failures, disk.told) == (1, 0, [1, 2, 3])
+    assert disk.pipeline.state is disk.pipeline.committed
+    disk.error = None
+    disk.chat("c")
+    await disk.pipeline.settled()
+    assert (disk.outcomes[2:], disk.told) == ([4], [1, 2, 3, 4])
+
+
+async def test_when_nobody_knows_what_was_kept_the_pipeline_ends() -> None:
+    disk = await opened()
+    disk.free.set()
+    await disk.pipeline.settled()
+    disk.outcomes.clear()
+    disk.error = StoreError("position_taken")
     disk.chat("a")
     disk.chat("b")
     await disk.pipeline.settled()
