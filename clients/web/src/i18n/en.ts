@@ -141,6 +141,10 @@ export const en: Record<Key, string> = {
   'health.ok': 'Picture and sound are fine',
   'health.offline': 'No network. Check the cable or Wi-Fi; the lesson comes back by itself.',
   'health.server_lost': 'Contact with the server is lost; reconnecting… Picture and sound may go on.',
+  'health.server_lost.long':
+    'The server has been out of reach for a while. See whether other web pages open: if not, the network here is down; if so, tell the teacher or technician that the server may be down. The page keeps trying; no need to reload.',
+  'health.media_blocked.port':
+    'Picture and sound do not get through; a firewall may block them. Ask the technician to open UDP port {port} (server {addresses}); the page keeps trying.',
   'health.media_blocked':
     'Picture and sound cannot get through; a firewall may block them. Ask the technician to open the UDP port. This page keeps trying.',
   'health.media_connecting': 'Connecting picture and sound…',
@@ -169,11 +173,15 @@ export const en: Record<Key, string> = {
   'health.blind': 'With line trouble:',
   'health.blind.none': 'Everybody’s line is fine',
 
+  'sound.volume': 'Volume',
+  'sound.silence': 'Turn sound off',
+  'sound.unsilence': 'Turn sound on again',
   'sound.blocked': 'The browser blocks the sound. Click to turn it on',
 
   'tile.interrupted': '{role} lost the network, recovering…',
   'tile.stalled': 'Picture is recovering…',
   'tile.waiting': 'Connecting…',
+  'tile.beyond': 'On stage and heard; no room for the picture here',
   'tile.cameraOff': 'Camera is off',
   'tile.empty.lecturer': 'The lecturer’s camera is off',
   'tile.lecturer.away': 'The lecturer is away and will be back soon',
@@ -192,6 +200,12 @@ export const en: Record<Key, string> = {
   'media.microphone.stop': 'Mute',
   'media.board.start': 'Share board',
   'media.board.stop': 'Stop sharing',
+
+  'media.microphone.silenced': 'A teacher muted you',
+  'media.camera.silenced': 'A teacher stopped your camera',
+  'media.board.silenced': 'A teacher stopped your board',
+  'media.silenced.ask': 'A teacher muted you. To speak, raise your hand.',
+  'media.silenced.ask.onStage': 'A teacher muted you. To speak, raise your hand before the camera, or say so in the chat.',
 
   'hand.raise': 'Raise hand',
   'hand.lower': 'Lower hand',
@@ -214,6 +228,8 @@ export const en: Record<Key, string> = {
   'stage.bringUp.label': 'Bring {name} on stage',
   'stage.mute': 'Mute',
   'stage.unmute': 'Unmute',
+  'stage.mutedSelf': 'Muted by themselves; click so that only a teacher unmutes',
+  'stage.beyond': '{n} more on stage: heard, no room for pictures here',
   'stage.mute.label': 'Mute {name}',
   'stage.unmute.label': 'Unmute {name}',
   'stage.spotlight': 'Spotlight',
@@ -222,6 +238,7 @@ export const en: Record<Key, string> = {
   'stage.on': 'You are on stage: everyone sees and hears you',
   'stage.on.noCamera': 'You are on stage: turn on the camera to be seen',
   'stage.on.muted': 'You are on stage; your microphone is off',
+  'stage.on.silenced': 'You are on stage; a teacher muted you',
   'stage.leave': 'Leave stage',
   'stage.go': 'Go on stage',
   'stage.entered': '{name} is on stage',

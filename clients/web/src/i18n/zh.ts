@@ -134,6 +134,10 @@ export const zh = {
   'health.ok': '画面声音正常',
   'health.offline': '没有网络了。请检查网线或 Wi-Fi，恢复后会自动接上。',
   'health.server_lost': '和服务器的联系断了，正在自动重连…画面声音可能还在。',
+  'health.server_lost.long':
+    '一直连不上服务器。请看看别的网页能不能打开：打不开，是这里的网络断了；打得开，请告诉老师或技术员，可能是服务器停了。页面会一直自动重连，不用刷新。',
+  'health.media_blocked.port':
+    '画面声音传不过来，可能是网络防火墙拦住了。请技术员在防火墙上放行 UDP 端口 {port}（服务器 {addresses}），页面会继续尝试。',
   'health.media_blocked': '画面声音传不过来，可能是网络防火墙拦住了。请联系技术员开放 UDP 端口，页面会继续尝试。',
   'health.media_connecting': '正在接通画面和声音…',
   'health.stalled': '有画面没传过来，正在恢复…',
@@ -161,11 +165,15 @@ export const zh = {
   'health.blind': '网络有问题：',
   'health.blind.none': '大家的线路都正常',
 
+  'sound.volume': '音量',
+  'sound.silence': '关掉声音',
+  'sound.unsilence': '恢复声音',
   'sound.blocked': '浏览器挡住了声音，点这里打开',
 
   'tile.interrupted': '{role}网络中断，正在恢复…',
   'tile.stalled': '画面恢复中…',
   'tile.waiting': '正在接通…',
+  'tile.beyond': '在台上，听得到声音；这里显示不下画面',
   'tile.cameraOff': '摄像头未打开',
   'tile.empty.lecturer': '主讲的摄像头没有打开',
   'tile.lecturer.away': '主讲暂时不在，马上回来',
@@ -184,6 +192,12 @@ export const zh = {
   'media.microphone.stop': '静音',
   'media.board.start': '共享板书',
   'media.board.stop': '停止共享',
+
+  'media.microphone.silenced': '老师已将你静音',
+  'media.camera.silenced': '老师关了你的摄像头',
+  'media.board.silenced': '老师停了你的共享',
+  'media.silenced.ask': '老师已将你静音。想发言，请举手。',
+  'media.silenced.ask.onStage': '老师已将你静音。想发言，请在镜头前举手，或在讨论里告诉老师。',
 
   'hand.raise': '举手',
   'hand.lower': '放下手',
@@ -206,6 +220,8 @@ export const zh = {
   'stage.bringUp.label': '请{name}上台',
   'stage.mute': '静音',
   'stage.unmute': '取消静音',
+  'stage.mutedSelf': '已自己静音；点一下，就只有老师能打开',
+  'stage.beyond': '还有 {n} 位在台上，听得到，这里显示不下画面',
   'stage.mute.label': '将{name}静音',
   'stage.unmute.label': '取消{name}的静音',
   'stage.spotlight': '聚焦',
@@ -214,6 +230,7 @@ export const zh = {
   'stage.on': '你在台上，大家都能看见和听见你',
   'stage.on.noCamera': '你在台上，打开摄像头大家才能看见你',
   'stage.on.muted': '你在台上，麦克风是关着的',
+  'stage.on.silenced': '你在台上，老师把你的麦克风关了',
   'stage.leave': '下台',
   'stage.go': '我上台',
   'stage.entered': '{name}上台了',

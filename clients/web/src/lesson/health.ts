@@ -23,7 +23,7 @@ export interface HealthInput {
 
 export function freshHealth(): Health {
   return {
-    word: 'media_connecting', signaling: 'connecting', media: 'idle', retry_in_ms: null, rtt_ms: null,
+    word: 'media_connecting', signaling: 'connecting', media: 'idle', retry_in_ms: null, addresses: [], rtt_ms: null,
     lossDown: 0, lossUp: 0, bps_down: 0, bps_up: 0, sendLimit: 'none',
   }
 }
@@ -36,6 +36,11 @@ export function healthWord(input: HealthInput, figures: Pick<Health, 'rtt_ms' | 
   if (input.slots.includes('stalled')) return 'stalled'
   const poor = Math.max(figures.lossDown, figures.lossUp) > POOR.loss || (figures.rtt_ms ?? 0) > POOR.rtt_ms
   return poor ? 'poor' : 'ok'
+}
+
+export function signalingWord(connection: ConnectionState): Health['signaling'] {
+  if (connection === 'live' || connection === 'waiting') return 'connected'
+  return connection === 'connecting' ? 'connecting' : 'lost'
 }
 
 export type Figures = Pick<Health, 'rtt_ms' | 'lossDown' | 'lossUp' | 'bps_down' | 'bps_up' | 'sendLimit'>

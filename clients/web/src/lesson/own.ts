@@ -83,7 +83,10 @@ export class OwnMedia {
   settle(): void {
     const place = this.handlers.place()
     const mutes = place === null ? {} : (place.state.mutes[place.me] ?? {})
-    this.sender.settleAll((use) => (mutes[use] ?? []).length > 0)
+    this.sender.settleAll((use) => {
+      const holders = mutes[use] ?? []
+      return { muted: holders.length > 0, silenced: holders.includes('staff') }
+    })
   }
 
   /** Who is called up is seen and heard, unless they switched that off themselves. */

@@ -32,7 +32,7 @@ export class People {
     const none = (): Record<Use, boolean> => ({ camera: false, microphone: false, board: false })
     const person: Participant = reactive({
       id, name: '', role: 'student', self: false, present: false, hand: null, stage: null, stageCount: 0,
-      muted: none(), publishing: none(), level: 0, speaking: false, interrupted: false,
+      muted: none(), silenced: none(), publishing: none(), level: 0, speaking: false, interrupted: false,
     })
     this.known.set(id, person)
     return person
@@ -64,7 +64,9 @@ export class People {
       person.hand = hands.get(person.id) ?? null
       person.stageCount = state.stage_counts?.[person.id] ?? 0
       for (const use of USES) {
-        person.muted[use] = (state.mutes[person.id]?.[use] ?? []).length > 0
+        const holders = state.mutes[person.id]?.[use] ?? []
+        person.muted[use] = holders.length > 0
+        person.silenced[use] = holders.includes('staff')
         person.publishing[use] = sending.get(person.id)?.has(use) ?? false
       }
     }

@@ -17,8 +17,9 @@ import type { Ack, Answer, Counts, Events, Person, Presence, Slots, Tally, Waiti
 import type { Hello, RequestBody, RequestTag } from '@/protocol/requests'
 
 import { Connection, type ConnectionState } from './connection'
-import { freshHealth, healthWord, Rates } from './health'
+import { freshHealth, healthWord, Rates, signalingWord } from './health'
 import { Layers } from './layers'
+import { Notices, sentence } from './notices'
 import { OwnMedia } from './own'
 import { People } from './people'
 import { chatLines, markViews, quizViews } from './records'
@@ -26,10 +27,9 @@ import { SlotBoard } from './slotboard'
 import { emptyState, fold, type LessonState } from './state'
 import { exposeForTests } from './testhook'
 import { boardTile, lecturerTile, stageTiles, wallTiles } from './tiles'
-import type { Health, Lesson, LessonOptions, Notice, Participant, Phase, Sentence } from './types'
+import type { Health, Lesson, LessonOptions, Participant, Phase, Sentence } from './types'
+import { rememberVolume, volume } from './volume'
 
-/** So many notices are kept; older ones nobody reads any more. */
-const NOTICES = 5
 /** How long leaving waits for the server's word before it just closes. */
 const LEAVE_MS = 1_500
 
@@ -52,7 +52,7 @@ class Store {
   private readonly counts = shallowRef<Counts>(NOBODY_PRESENT)
   private readonly health = reactive<Health>(freshHealth())
   private readonly soundBlocked = ref(false)
-  private readonly notices = ref<Notice[]>([])
+  private readonly notices = new Notices()
   private readonly people = new People()
   private readonly board = new SlotBoard(this.people)
   private readonly rates = new Rates()
@@ -63,7 +63,6 @@ class Store {
   private readonly keeper: SessionKeeper
   private position = 0
   private clockOffset_ms = 0
-  private nextNotice = 1
   private lastSample: Sample | null = null
   /** Uses of which packets left this page between the last two looks. */
   private leaving: readonly Use[] = []
@@ -102,6 +101,7 @@ class Store {
     })
     this.stopWatching = [
       watchValue(() => choices.speaker, (speaker) => { void this.player.setSpeaker(speaker) }, { immediate: true }),
+      watchValue(volume, (now) => { this.player.setVolume(now) }, { immediate: true }),
       watchGone(() => { this.gone() }),
     ]
     this.lesson = this.present()
@@ -245,6 +245,7 @@ class Store {
       },
       opened: (session) => {
         this.lastSample = null
+        this.health.addresses = session.addresses
         this.own.sender.opened(session)
         this.layers.forget()
       },
@@ -344,10 +345,7 @@ class Store {
   }
 
   private notify(error: KelianError): void {
-    const notice = { ...sentence(error), id: this.nextNotice++, at_ms: this.now(), retry_after_ms: error.retryAfterMs }
-    // The same said twice helps nobody.
-    const others = this.notices.value.filter((one) => one.code !== notice.code)
-    this.notices.value = [...others, notice].slice(-NOTICES)
+    this.notices.add(error, this.now())
   }
 
   private now(): number {
@@ -427,7 +425,8 @@ class Store {
       local,
       health: this.health,
       soundBlocked: this.soundBlocked,
-      notices: this.notices,
+      volume,
+      notices: this.notices.list,
     }
     return reactive({ ...shown, ...this.commands() }) as unknown as Lesson
   }
@@ -461,8 +460,8 @@ class Store {
       devicesChanged: () => this.own.sender.reopen(),
       shown: (slot, height) => { this.layers.shown(slot, height) },
       unblockSound: () => this.player.unblock(),
-      setVolume: (volume) => { this.player.setVolume(volume) },
-      dismiss: (notice) => { this.notices.value = this.notices.value.filter((one) => one.id !== notice) },
+      setVolume: rememberVolume,
+      dismiss: (notice) => { this.notices.dismiss(notice) },
       now: () => this.now(),
     }
   }
@@ -480,15 +479,6 @@ type CommandName =
   | 'may' | 'participant' | 'raiseHand' | 'lowerHand' | 'bringUp' | 'takeDown' | 'mute' | 'setSpotlight' | 'setFloor' | 'say'
   | 'askQuiz' | 'answerQuiz' | 'closeQuiz' | 'mark' | 'endLesson' | 'leave' | 'setCamera' | 'setMicrophone' | 'setBoard'
   | 'provide' | 'devicesChanged' | 'shown' | 'unblockSound' | 'setVolume' | 'dismiss' | 'now'
-
-function sentence({ code, zh, en }: KelianError): Sentence {
-  return { code, zh, en }
-}
-
-function signalingWord(connection: ConnectionState): Health['signaling'] {
-  if (connection === 'live' || connection === 'waiting') return 'connected'
-  return connection === 'connecting' ? 'connecting' : 'lost'
-}
 
 function hasLecturer(state: LessonState): boolean {
   return Object.values(state.participants).some(({ role }) => role === 'lecturer')

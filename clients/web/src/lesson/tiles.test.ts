@@ -17,7 +17,7 @@ const STATE: LessonState = {
 }
 
 function own(use: Use, more: Partial<LocalMedia> = {}): LocalMedia {
-  return { use, allowed: true, wanted: true, publishing: false, muted: false, stream: PICTURE, error: null, ...more }
+  return { use, allowed: true, wanted: true, publishing: false, muted: false, silenced: false, stream: PICTURE, error: null, ...more }
 }
 
 function setting(me: string, slots: Record<string, Partial<SlotView>> = {}, camera: Partial<LocalMedia> = {}): TileSources {
@@ -61,6 +61,25 @@ describe('tiles', () => {
     expect(lecturerTile(setting('wang', {}, { publishing: true }))).toMatchObject({ self: true, stream: PICTURE })
   })
 
+  it('show a lecturer the other one while that is whom the class sees', () => {
+    const from = setting('wang', {}, { publishing: true })
+    const other = { ...from.person('zhou'), name: 'Zhou' }
+    from.slots = setting('wang', { 'lecturer.video': { participant: other }, board: { participant: other } }).slots
+    expect(lecturerTile(from)).toMatchObject({ self: false, participant: { name: 'Zhou' }, stream: PICTURE })
+    expect(boardTile(from)).toMatchObject({ self: false, participant: { name: 'Zhou' }, stream: PICTURE })
+    const alone = { 'lecturer.video': { status: 'empty', stream: null }, board: { status: 'empty', stream: null } } as const
+    from.slots = setting('wang', alone).slots
+    expect(lecturerTile(from)).toMatchObject({ self: true, stream: PICTURE })
+    expect(boardTile(from)).toMatchObject({ self: false, status: 'empty' })
+    from.local = { ...from.local, board: own('board', { publishing: true }) }
+    expect(boardTile(from)).toMatchObject({ self: true, stream: PICTURE })
+  })
+
+  it('name whom this page has no pair for, without a picture', () => {
+    const tiles = stageTiles(setting('wang', { 'stage.0.video': { participant: null } }))
+    expect(tiles[1]).toMatchObject({ participant: { id: 'ming' }, self: false, video: null, stream: null })
+  })
+
   it('leave out empty places on the wall', () => {
     const from = setting('wang', { 'wall.1': {}, 'wall.0': { status: 'empty' }, 'wall.10': { status: 'waiting' } })
     expect(wallTiles(from).map((tile) => tile.key)).toEqual(['wall.1', 'wall.10'])
@@ -80,6 +99,9 @@ describe('People', () => {
     people.follow({ ...raised, mutes: { ming: { microphone: ['staff'] } } }, 'ming')
     expect(people.get('ming')).toBe(ming)
     expect(ming).toMatchObject({ self: true, hand: 1, stage: null, muted: { microphone: true, camera: false } })
+    expect(ming.silenced).toMatchObject({ microphone: true, camera: false })
+    people.follow({ ...STATE, mutes: { ming: { microphone: ['self'] } } }, 'ming')
+    expect([ming.muted.microphone, ming.silenced.microphone]).toEqual([true, false])
   })
 
   it('lists those present, teachers first', () => {

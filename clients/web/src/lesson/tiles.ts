@@ -18,17 +18,19 @@ export function lecturerTile(from: TileSources): Tile {
   const audio = from.slots['lecturer.audio'] ?? null
   const sends = video?.participant ?? audio?.participant ?? null
   const present = Object.entries(from.state.participants).find(([, { role }]) => role === 'lecturer')?.[0]
-  if (from.me !== null && from.state.participants[from.me]?.role === 'lecturer') {
-    return ownTile(place, from, 'camera', from.person(from.me))
-  }
+  const lectures = from.me !== null && from.state.participants[from.me]?.role === 'lecturer'
+  // One's own picture never comes back: what comes is another lecturer's, whom the class sees now.
+  if (from.me !== null && lectures && isEmpty(video)) return ownTile(place, from, 'camera', from.person(from.me))
   const person = sends ?? (present === undefined ? null : from.person(present))
   return received(place, video, audio, person)
 }
 
 export function boardTile(from: TileSources): Tile {
   const place = { key: 'board', kind: 'board', index: -1 } as const
-  if (from.local.board.publishing && from.me !== null) return ownTile(place, from, 'board', from.person(from.me))
   const video = from.slots['board'] ?? null
+  if (from.local.board.publishing && from.me !== null && isEmpty(video)) {
+    return ownTile(place, from, 'board', from.person(from.me))
+  }
   return received(place, video, null, video?.participant ?? null)
 }
 
@@ -59,6 +61,10 @@ function received(place: Place, video: SlotView | null, audio: SlotView | null, 
   // The place has passed on, and the face of whoever was here before is still in the picture.
   const former = video !== null && video.participant !== null && video.participant.id !== participant?.id
   return { ...place, participant, self: false, stream: former ? null : (video?.stream ?? null), video, audio, status }
+}
+
+function isEmpty(slot: SlotView | null): boolean {
+  return slot === null || slot.status === 'empty'
 }
 
 function ownTile(place: Place, from: TileSources, use: Use, participant: Participant): Tile {

@@ -47,6 +47,8 @@ export interface Participant {
   stageCount: number
   /** Muted by a decision that is in the log (own or a teacher's). */
   muted: Record<Use, boolean>
+  /** Muted by a teacher (and perhaps by themselves, too): only a teacher takes it back. */
+  silenced: Record<Use, boolean>
   publishing: Record<Use, boolean>
   /** 0..1, of their microphone if it is among the loudest. */
   level: number
@@ -157,6 +159,8 @@ export interface LocalMedia {
   publishing: boolean
   /** Muted in the log, by oneself or a teacher. */
   muted: boolean
+  /** A teacher is among those who muted it: only a teacher takes that back. */
+  silenced: boolean
   /** The local picture or sound, for the preview; null: device is not held. */
   stream: MediaStream | null
   error: DeviceErrorCode | null
@@ -181,6 +185,8 @@ export interface Health {
   media: 'idle' | 'connecting' | 'connected' | 'interrupted'
   /** When the next try is made (ms from now at the time of writing), or null. */
   retry_in_ms: number | null
+  /** Where the server takes media (`address:port`, UDP): what a firewall has to let through. */
+  addresses: readonly string[]
   /** Round trip of media, or null while unknown. */
   rtt_ms: number | null
   /** Share of packets lost in the last seconds, 0..1. */
@@ -220,7 +226,10 @@ export interface Lesson {
   /** The lecturer's camera and the board; always there, with status `empty` when nothing is sent. */
   readonly lecturer: Tile
   readonly board: Tile
-  /** Who is on stage, by index, empty places left out. */
+  /**
+   * Who is on stage, by index, empty places left out. Of whom this page has no pair (index from
+   * `stageSize` on) there is no picture: `video` is null; they are heard all the same.
+   */
   readonly stage: readonly Tile[]
   /** How many places the stage has for this page. */
   readonly stageSize: number
@@ -244,6 +253,8 @@ export interface Lesson {
   readonly health: Health
   /** The browser refuses to play sound until the user touches the page: show a button. */
   readonly soundBlocked: boolean
+  /** How loud the lesson is played, 0 to 1; remembered by the browser. */
+  readonly volume: number
   readonly notices: readonly Notice[]
 
   // --- commands ----------------------------------------------------------------------------

@@ -92,9 +92,9 @@ export class LocalSender {
   }
 
   /** Place or mute may have changed. */
-  settleAll(muted: (use: Use) => boolean): void {
+  settleAll(mutes: (use: Use) => Pick<LocalMedia, 'muted' | 'silenced'>): void {
     for (const use of USES) {
-      this.uses[use].muted = muted(use)
+      Object.assign(this.uses[use], mutes(use))
       this.settle(use)
     }
   }
@@ -243,5 +243,5 @@ export class LocalSender {
 }
 
 function off(use: Use): LocalMedia {
-  return { use, allowed: false, wanted: false, publishing: false, muted: false, stream: null, error: null }
+  return { use, allowed: false, wanted: false, publishing: false, muted: false, silenced: false, stream: null, error: null }
 }

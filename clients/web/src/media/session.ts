@@ -7,6 +7,7 @@
 import type { Codec, Role, Use } from '@/protocol/events'
 import type { Answer, Pool } from '@/protocol/replies'
 
+import { mediaAddresses } from './candidates'
 import { trim } from './codecs'
 import { contentHint, encodingFor, type Quality } from './quality'
 import { poolSlots, type MediaKind } from './slots'
@@ -36,6 +37,8 @@ interface Line {
 export class MediaSession {
   /** The server's name for it; null until the first answer. */
   id: string | null = null
+  /** Where the server takes media: `address:port`, of the last answer. */
+  addresses: readonly string[] = []
   readonly receivers = new Map<string, RTCRtpReceiver>()
   private readonly senders = new Map<Use, RTCRtpSender>()
   private readonly lines: Line[] = []
@@ -146,6 +149,7 @@ export class MediaSession {
       if (this.closed) return
       await this.pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp })
       this.id = answer.session
+      this.addresses = mediaAddresses(answer.sdp)
     } catch (error) {
       if (iceRestart && this.pc.signalingState === 'have-local-offer') {
         await this.pc.setLocalDescription({ type: 'rollback' }).catch(() => undefined)

@@ -125,6 +125,26 @@ describe('the page of the moment', () => {
     }
   })
 
+  it('says who muted one, and how to ask', async () => {
+    const html = await page({ role: 'student', onStage: true, silenced: true })
+    expect(html).toContain('老师把你的麦克风关了')
+    expect(html).toContain('请在镜头前举手')
+    expect(html).toMatch(/aria-disabled="true"[^>]*aria-label="老师已将你静音"/)
+    expect(await page({ role: 'student', onStage: true })).not.toContain('老师已将你静音')
+  })
+
+  it('names those on stage whom it cannot show', async () => {
+    const html = await page({ role: 'student', stage: ['li', 'chen', 'zhou'], stageSize: 1, spotlight: 'zhou' })
+    expect(html).toContain('还有 2 位在台上')
+    expect(html).toContain('周亦辰')
+    expect(html).not.toContain('data-slot="stage.2.video"')
+  })
+
+  it('tells the technician which port is blocked', async () => {
+    const html = await page({ role: 'student', health: 'media_blocked' })
+    expect(html).toContain('放行 UDP 端口 8082（服务器 192.0.2.7:8082）')
+  })
+
   it('says nothing of a good line while the line is bad', async () => {
     const html = await page({ role: 'student', health: 'media_connecting' })
     expect(html).toContain('data-health="media_connecting"')

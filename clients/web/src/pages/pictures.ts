@@ -25,7 +25,8 @@ export function usePictures(lesson: Lesson): Pictures {
     return swapped.value ? lesson.board : lesson.lecturer
   })
   const spotlit = computed(
-    () => lesson.stage.find((tile) => tile.participant !== null && tile.participant.id === lesson.spotlight?.id) ?? null,
+    // Of whom this page has no picture there is nothing to show large.
+    () => lesson.stage.find((tile) => (tile.self || tile.video !== null) && tile.participant?.id === lesson.spotlight?.id) ?? null,
   )
   const others = computed(() => lesson.stage.filter((tile) => tile !== spotlit.value))
   const swap = (): void => {

@@ -33,7 +33,8 @@ export function usePageTools(lesson: Lesson, own: () => Shortcut[]): PageTools {
 }
 
 function flip(lesson: Lesson, use: 'camera' | 'microphone'): Promise<boolean> {
-  const { wanted, muted } = lesson.local[use]
+  const { wanted, muted, silenced } = lesson.local[use]
+  if (silenced) return Promise.resolve(false)
   return use === 'camera' ? lesson.setCamera(!wanted) : lesson.setMicrophone(!wanted || muted)
 }
 

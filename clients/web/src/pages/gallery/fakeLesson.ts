@@ -22,6 +22,10 @@ export interface Scene {
   phase?: Lesson['phase']
   health?: Lesson['health']['word']
   refusal?: string
+  /** A teacher has muted one's microphone. */
+  silenced?: boolean
+  /** So many stage pairs the page has. */
+  stageSize?: number
 }
 
 const may: Partial<Record<Role, readonly RequestTag[]>> = {
@@ -70,6 +74,7 @@ export function fakeLesson(scene: Scene): Lesson {
     hand: hands.includes(id) ? hands.indexOf(id) + 1 : null,
     stage: onStage.includes(id) ? onStage.indexOf(id) : null,
     muted: { camera: false, microphone: id === 'room1', board: false },
+    silenced: { camera: false, microphone: id === 'room1', board: false },
     publishing: { camera: true, microphone: true, board: role === 'lecturer' },
     level: id === 'li' ? 0.6 : 0,
     speaking: id === 'li',
@@ -92,7 +97,8 @@ export function fakeLesson(scene: Scene): Lesson {
   const face = (who: Participant | null): MediaStream | null => (who ? facePicture(who.name, cast.findIndex(([id]) => id === who.id)) : null)
 
   const lecturer = person('lin')
-  const stage = onStage.map((id, index) =>
+  const stageSize = scene.stageSize ?? 6
+  const stage = onStage.map((id, index) => index >= stageSize ? { ...tile('stage', index, person(id), 'empty', null), video: null } :
     tile('stage', index, person(id), id === 'chen' ? 'empty' : id === 'room2' ? 'interrupted' : 'playing', face(person(id))),
   )
   const quiz: QuizView | null =
@@ -105,7 +111,8 @@ export function fakeLesson(scene: Scene): Lesson {
   const local = (use: Use): LocalMedia => ({
     use,
     allowed: use === 'board' ? scene.role === 'lecturer' : may[scene.role] !== undefined,
-    wanted: true, publishing: scene.role === 'lecturer', muted: false, stream: null, error: null,
+    wanted: true, publishing: scene.role === 'lecturer', muted: use === 'microphone' && scene.silenced === true,
+    silenced: use === 'microphone' && scene.silenced === true, stream: null, error: null,
   })
   const started = Date.now() - 1_523_000
 
@@ -123,7 +130,7 @@ export function fakeLesson(scene: Scene): Lesson {
     lecturerPresent: true,
     lecturer: tile('lecturer', -1, lecturer, scene.lecturer ?? 'playing', face(lecturer)),
     board: tile('board', -1, scene.role === 'lecturer' ? lecturer : null, scene.board ?? 'playing', boardPicture()),
-    stage, stageSize: 6,
+    stage, stageSize,
     wall: ['room1', 'room2', 'room3'].map((id, i) => tile('wall', i, person(id), id === 'room2' ? 'interrupted' : 'playing', face(person(id)))),
     spotlight: scene.spotlight ? person(scene.spotlight) : null,
     floorOpen: false, speakers: people.filter((each) => each.speaking), slots: {},
@@ -137,9 +144,9 @@ export function fakeLesson(scene: Scene): Lesson {
     local: { camera: local('camera'), microphone: local('microphone'), board: local('board') },
     health: {
       word: scene.health ?? 'ok', signaling: 'connected', media: 'connected', retry_in_ms: scene.health === 'server_lost' ? 4000 : null,
-      rtt_ms: 23, lossDown: 0, lossUp: 0.004, bps_down: 3_100_000, bps_up: 2_400_000, sendLimit: 'none',
+      addresses: ['192.0.2.7:8082'], rtt_ms: 23, lossDown: 0, lossUp: 0.004, bps_down: 3_100_000, bps_up: 2_400_000, sendLimit: 'none',
     },
-    soundBlocked: false, notices: [],
+    soundBlocked: false, volume: 1, notices: [],
     raiseHand: nothing, lowerHand: nothing, bringUp: nothing, takeDown: nothing, mute: nothing, setSpotlight: nothing,
     setFloor: nothing, say: nothing, askQuiz: nothing, answerQuiz: nothing, closeQuiz: nothing, mark: nothing, endLesson: nothing,
     leave: () => Promise.resolve(), setCamera: nothing, setMicrophone: nothing, setBoard: nothing,
