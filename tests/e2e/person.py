@@ -141,8 +141,12 @@ class Person:
         heard = self.page.evaluate("([s, ms]) => window.__probe.sound(s, ms)", [slot, ms])
         return heard is not None and heard["db"] > -60 and abs(heard["hz"] - fakes.tone_hz(sender)) < 20
 
+    def watch(self, slot: str) -> None:
+        """Begins to note frames and freezes of a slot."""
+        self.page.evaluate("s => window.__probe.watch(s)", slot)
+
     def flow(self, slot: str) -> dict[str, Any]:
-        """What the receiver counts of a slot: frames decoded, seconds frozen; and which element shows it."""
+        """Since `watch`: frames, the longest freeze in seconds, the same element still?"""
         return dict(self.page.evaluate("s => window.__probe.flow(s)", slot))
 
     def until(self, condition: Callable[[], bool], what: str, timeout_s: float = 15) -> float:

@@ -5,6 +5,12 @@
   const videoOf = (slot) => document.querySelector(`video[data-slot="${slot}"]`)
   const slots = () => window.__kelian.lesson.slots
 
+  const watched = {}
+  const inbound = async (slot) => {
+    const rows = await window.__kelian.stats()
+    return rows.find((row) => row.type === 'inbound-rtp' && row.trackIdentifier === slots()[slot].track.id)
+  }
+
   window.__probe = {
     /** The pixels of a slot's picture as it is rendered, as a PNG data URL; null if none is shown. */
     picture(slot) {
@@ -51,13 +57,30 @@
       return { hz: best.hz, db: Number.isFinite(best.db) ? best.db : -200 }
     },
 
-    /** The receiver's own count of a slot's pictures: decoded, and seconds frozen (webrtc-stats). */
+    /**
+     * Begins to note the freezes of a slot's picture, each by itself, as the receiver counts them
+     * (webrtc-stats: freezeCount, totalFreezesDuration); `flow` says what came of it.
+     */
+    async watch(slot) {
+      clearInterval(watched[slot]?.timer)
+      const row = await inbound(slot)
+      const seen = { ...row, element: videoOf(slot), first: row.framesDecoded, longest_s: 0 }
+      seen.timer = setInterval(async () => {
+        const { freezeCount, totalFreezesDuration } = await inbound(slot)
+        const freezes = freezeCount - seen.freezeCount
+        if (freezes > 0) {
+          seen.longest_s = Math.max(seen.longest_s, (totalFreezesDuration - seen.totalFreezesDuration) / freezes)
+        }
+        Object.assign(seen, { freezeCount, totalFreezesDuration })
+      }, 400)
+      watched[slot] = seen
+    },
+
+    /** Since `watch`: frames decoded, the longest freeze (s), and whether the same element shows it. */
     async flow(slot) {
-      const rows = await window.__kelian.stats()
-      const row = rows.find((r) => r.type === 'inbound-rtp' && r.trackIdentifier === slots()[slot].track.id)
-      const video = videoOf(slot)
-      video.__same ??= Math.random()
-      return { frames: row.framesDecoded, frozen_s: row.totalFreezesDuration, element: video.__same }
+      const seen = watched[slot]
+      const { framesDecoded } = await inbound(slot)
+      return { frames: framesDecoded - seen.first, longest_s: seen.longest_s, same: seen.element === videoOf(slot) }
     },
   }
 
