@@ -54,8 +54,6 @@ class Connection:
         self.role: Role = "observer"
         self.name = ""
         self.device: Device = "pc"
-        self.client = ""
-        self.expires_at: float | None = None
         # The lesson's part: up to which position this client knows the log.
         self.position = 0
         self._wire = wire

@@ -225,7 +225,9 @@ class RunningLesson:
         except StoreError as error:
             self._turn_away(connection, hello.req, Refusal(error.code, error.detail))
             return
-        if not connection.closing:
+        if self._closed:  # meanwhile: it is loaded anew for who comes back
+            connection.goodbye("server_restarting", reconnect=True, close_code=RESTART)
+        elif not connection.closing:
             self._enter(connection, hello, answers)
 
     def _full(self, connection: Connection) -> str | None:
@@ -443,6 +445,9 @@ class RunningLesson:
             self._replan(state)
         if started:
             self._let_in()
+        if state.ended:
+            self._holds.clear()
+            self._hooks.ended(self)
 
     def _note_role(self, entry: Entry) -> None:
         if isinstance(entry.event, ev.Joined):
@@ -486,7 +491,6 @@ class RunningLesson:
             connection.goodbye("lesson_ended", reconnect=False, close_code=NORMAL)
         for participant in list(self._grace):
             self._stop_grace(participant)
-        self._hooks.ended(self)
 
     def _voided(self) -> None:
         """The store took nothing of what was decided: who was going is still here, and goes later."""

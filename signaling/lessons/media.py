@@ -151,6 +151,8 @@ class Media:
         data: dict[str, str] | None = None,
     ) -> tuple[MediaSession, ch.SessionAnswered]:
         """Has one offer answered. Raises KelianError: the node's refusal, or that there is none."""
+        if lesson.state.ended:
+            raise KelianError("lesson_ended")
         labels = labels or {}
         sends = RIGHTS[role].sends if kind != "whep" else ()
         check_labels(labels, role)
@@ -170,13 +172,22 @@ class Media:
             data=data or {},
         )
         answered = await self._answer(lesson, row, offer, labels, list(defaults))
+        if lesson.state.ended or (owner is not None and owner.closing):
+            self._say(ch.CloseSession(session=row.session))  # while the node answered, its owner went
+            raise KelianError("no_such_session", session=row.session)
         # What the offer does not send is not ours to publish.
         sent = {use: source for use, source in sources.items() if use in answered.sources}
         row = msgspec.structs.replace(row, sources=sent)
         session = MediaSession(row, lesson.id, owner, tuple(answered.slots))
         self._add(session)
         self._state_plan(lesson)
-        await self._store.put_session(row)
+        try:
+            await self._store.put_session(row)
+        except StoreError:
+            self.close_session(session)
+            raise
+        if session.id not in self._sessions:
+            raise KelianError("no_such_session", session=session.id)  # lost meanwhile
         return session, answered
 
     async def restart(
@@ -185,6 +196,9 @@ class Media:
         """A new offer for a session that is open: its ICE restarts, its media go on."""
         check_labels(labels, session.row.role)
         answered = await self._answer(lesson, session.row, offer, labels, [])
+        if session.id not in self._sessions:
+            self._say(ch.CloseSession(session=session.id))  # closed meanwhile
+            raise KelianError("no_such_session", session=session.id)
         session.slots = tuple(answered.slots)
         return answered
 
@@ -194,6 +208,9 @@ class Media:
             return await node.request(ch.RestartIce(req=0, session=session.id, ufrag=ufrag, pwd=pwd))
 
     async def remember(self, session: MediaSession, *, etag: str, data: dict[str, str]) -> None:
+        """Raises KelianError (no_such_session: closed meanwhile), StoreError."""
+        if session.id not in self._sessions:
+            raise KelianError("no_such_session", session=session.id)
         session.row = msgspec.structs.replace(session.row, etag=etag, data=data)
         await self._store.put_session(session.row)
 
@@ -227,7 +244,7 @@ class Media:
         limits = self._settings.limits
         if len(self.in_lesson(lesson.id)) >= limits.connections_per_lesson:
             raise KelianError("lesson_full")
-        theirs = [it for it in self._sessions.values() if it.row.participant == participant]
+        theirs = [it for it in self.in_lesson(lesson.id) if it.row.participant == participant]
         if kind == "whep" or len(theirs) < limits.sessions_per_participant:
             return  # a link for viewers may be shared by a whole school
         for session in theirs:
@@ -330,6 +347,10 @@ class Media:
 
     def planned(self, lesson: RunningLesson, plan: Plan) -> None:
         self._state_plan(lesson)
+
+    def forgotten(self, lesson: RunningLesson) -> None:
+        """A lesson in which nothing goes on is no longer running here."""
+        self._plans.pop(lesson.id, None)
 
     def left(self, lesson: RunningLesson, participant: str) -> None:
         """A participant is gone, and with them whatever they sent and saw."""

@@ -32,11 +32,12 @@ class Registry:
         self.media = Media(settings, store, self.running)
         self._lessons: dict[str, RunningLesson] = {}
         self._loading: dict[str, asyncio.Task[RunningLesson]] = {}
+        self._resting: set[RunningLesson] = set()  # idle at the last sweep, and not asked for since
         self._sweeper: asyncio.Task[None] | None = None
         self._hooks = Hooks(
             planned=self.media.planned,
             left=self.media.left,
-            ended=self._ended,
+            ended=self.media.ended,
             voided=self.media.voided,
             failed=self._failed,
             live=self.media.live,
@@ -75,6 +76,7 @@ class Registry:
         """The lesson of this id, running; one that does not exist yet can be waited in. StoreError."""
         lesson = self._lessons.get(lesson_id)
         if lesson is not None:
+            self._resting.discard(lesson)
             return lesson
         loading = self._loading.get(lesson_id)
         if loading is None:
@@ -86,6 +88,7 @@ class Registry:
     async def create(self, lesson_id: str, title: str, codec: Codec) -> LessonRow:
         """Makes a lesson before anybody comes. Raises KelianError (lesson_exists), StoreError."""
         lesson = await self.get(lesson_id)
+        lesson = self._lessons.get(lesson_id, lesson)  # who waited for the same one may have replaced it
         if lesson.state.ended:
             self._lessons.pop(lesson_id, None)
             lesson = self._lessons[lesson_id] = self._new(lesson_id)
@@ -139,19 +142,22 @@ class Registry:
             hooks=self._hooks,
         )
 
-    def _ended(self, lesson: RunningLesson) -> None:
-        self.media.ended(lesson)
-
     def _failed(self, lesson: RunningLesson) -> None:
         if self._lessons.get(lesson.id) is lesson:
             del self._lessons[lesson.id]
 
     def sweep(self) -> None:
-        """Forgets lessons in which nothing goes on; their logs are on disk."""
-        for lesson in list(self._lessons.values()):
-            if lesson.idle and not self.media.in_lesson(lesson.id):
-                lesson.close()
-                del self._lessons[lesson.id]
+        """Forgets lessons in which nothing went on since the last sweep; their logs are on disk.
+
+        Whoever was handed a lesson a moment ago, and comes in after a word with the store, still
+        finds it running.
+        """
+        idle = {it for it in self._lessons.values() if it.idle and not self.media.in_lesson(it.id)}
+        for lesson in idle & self._resting:
+            lesson.close()
+            self.media.forgotten(lesson)
+            del self._lessons[lesson.id]
+        self._resting = idle - self._resting
 
     async def _sweep(self) -> None:
         while True:

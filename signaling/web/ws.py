@@ -163,7 +163,6 @@ class _Visit:
         connection.role = grant.role
         connection.name = grant.name
         connection.device = hello.device
-        connection.client = hello.client
         self._lesson = lesson
         self._desk = Desk(connection, lesson, registry.media, self._context.meters)
         log.info(

@@ -24,6 +24,10 @@ class NodeProcess:
             "--log-level", "warning",
         )  # fmt: skip
 
+    def give(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     async def end(self, number: int = signal.SIGKILL) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)

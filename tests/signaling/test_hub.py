@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from signaling.config import Limits, Rate, Settings
+from signaling.errors import KelianError
 from signaling.log.commands import SYSTEM, SourceLive
 from signaling.log.events import Entry
+from signaling.protocol.requests import EndLesson
 from signaling.stores import StoreError
 from signaling.stores.sqlite import SqliteStore
 from signaling.web.app import Server
@@ -182,6 +184,10 @@ async def test_an_idle_lesson_is_forgotten_and_found_again(server: Server, door:
     await lecturer.ask("leave")
     await lecturer.closed()
     server.registry.sweep()
+    await server.registry.get("math")  # somebody is about to come in
+    server.registry.sweep()
+    assert server.registry.running("math") is not None
+    server.registry.sweep()
     assert server.registry.running("math") is None
     resume = {"log": welcome["lesson"]["log"], "after": welcome["position"]}
     again = await door.enter("lecturer", "wang", resume=resume)
@@ -290,3 +296,19 @@ async def test_a_source_whose_session_is_gone_does_not_outlive_a_restart(setting
     async with Server(settings) as server, Door(server.url, server.keys) as door:
         lecturer = await door.enter("lecturer", "wang")
         assert (await lecturer.hear("welcome"))["state"]["sources"] == {}
+
+
+async def test_two_who_make_the_same_lesson_anew_get_one(server: Server, door: Door) -> None:
+    registry = server.registry
+    await registry.create("math", "first", "h264")
+    lesson = await registry.get("math")
+    await lesson.ended_by(SYSTEM, EndLesson(req=0))
+    for _ in range(3):
+        registry.sweep()
+    assert registry.running("math") is None
+    made = await asyncio.gather(
+        *(registry.create("math", title, "h264") for title in "ab"), return_exceptions=True
+    )
+    refused = [error.code for error in made if isinstance(error, KelianError)]
+    assert refused == ["lesson_exists"]
+    assert (await registry.get("math")).state.created

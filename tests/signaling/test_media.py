@@ -1,6 +1,7 @@
 """Media sessions of pages: offers, publishing, slots, and what outlives whose death. The node is real."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -220,3 +221,32 @@ async def test_a_lecturer_with_the_other_codec_decides_until_the_first_answer(
         assert answer["t"] == "answer", answer
         assert (await student.event("codec_changed"))["event"]["codec"] == "vp8"
         await peer.close()
+
+
+@pytest.mark.parametrize("going", ["leave", "drop", "end"])
+async def test_who_goes_while_the_node_answers_leaves_nothing_behind(
+    door: Door, server: Server, node: NodeProcess, going: str
+) -> None:
+    """Otherwise they would go on watching a lesson that they have left, or that is over."""
+    lecturer, student = await door.enter("lecturer", "wang"), await door.enter("student", "li")
+    peer = Peer(slots=["lecturer.video"])
+    sdp, labels = await peer.offer()
+    node.give(signal.SIGSTOP)
+    await student.send("offer", sdp=sdp, labels=labels)
+    await student.ask("ping")
+    match going:
+        case "leave":
+            await student.ask("leave")
+            await student.closed()
+        case "drop":
+            student.drop()
+            await eventually(lambda: server.meters.connections == 1, "the drop")
+        case "end":
+            await lecturer.ask("end_lesson")
+            await student.closed()
+    node.give(signal.SIGCONT)
+    await eventually(lambda: server.meters.refusals["no_such_session"] == 1, "the answer")
+    assert server.registry.media.session_count == 0
+    assert (await server.registry.media.stats())["sessions"] == 0
+    assert await server.registry.store.sessions((await lecturer.hear("welcome"))["lesson"]["log"]) == []
+    await peer.close()
