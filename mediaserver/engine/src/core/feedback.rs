@@ -43,7 +43,14 @@ impl Core {
             Packet::Nack { media, lost, .. } => {
                 self.stats.nacks_received += 1;
                 if let Some(s) = self.slot_of(t, media) {
-                    lost.for_each(|sequence| self.retransmit(now, t, s, sequence));
+                    for sequence in lost {
+                        if !self.transports[t].may_ask_again(now) {
+                            self.stats.drop(Drop::RetransmissionLimit);
+                            break;
+                        }
+                        let sent = self.retransmit(now, t, s, sequence).is_some();
+                        self.transports[t].asked_again(sent);
+                    }
                 }
             }
             Packet::Pli { media, .. } => self.receive_keyframe_request(now, t, media),
@@ -56,13 +63,7 @@ impl Core {
             }
             Packet::TransportFeedback(feedback) => {
                 self.stats.twcc_feedback_received += 1;
-                let transport = &mut self.transports[t];
-                for (_, arrival) in feedback.arrivals() {
-                    match arrival {
-                        Some(_) => transport.twcc_arrived += 1,
-                        None => transport.twcc_lost += 1,
-                    }
-                }
+                self.transports[t].take_feedback(&feedback);
             }
             Packet::SourceDescription(_) | Packet::Other { .. } => {}
         }

@@ -8,7 +8,7 @@ use super::rewriter::Feed;
 use super::slot::{Admission, Slot};
 use super::stats::Stats;
 use super::transport::Transport;
-use super::{emit, Core, Drop, Event};
+use super::{emit, Core, Event};
 
 impl Core {
     /// Sends a packet that lies in a layer's cache to all slots that show the layer, or begin
@@ -64,24 +64,21 @@ impl Core {
         }
     }
 
-    /// Answers a subscriber's NACK for one packet of a slot.
-    pub(super) fn retransmit(&mut self, now: Instant, t: usize, s: usize, sequence: u16) {
+    /// Answers a subscriber's NACK for one packet of a slot; `None`: it is not there, or was just sent.
+    pub(super) fn retransmit(&mut self, now: Instant, t: usize, s: usize, sequence: u16) -> Option<()> {
         let slot = &mut self.slots[s];
         let transport = &mut self.transports[t];
-        let Some((&segment, index)) = slot.rewriter.find(sequence) else { return };
+        let (&segment, index) = slot.rewriter.find(sequence)?;
         let layer = self
             .producers
             .get(segment.feed.producer)
             .and_then(|producer| producer.layers.get(segment.feed.layer))
             .filter(|layer| layer.serial == segment.feed.serial);
         let packet = layer.and_then(|layer| layer.cache.get(segment.number(index)?));
-        let Some(packet) = packet.filter(|_| transport.is_ready()) else { return };
+        let packet = packet.filter(|_| transport.is_ready())?;
         let now_ms = (self.clock.micros(now) / 1000) as u32;
         if !slot.repeat(index, now_ms, transport.rtt_ms) {
-            return;
-        }
-        if !transport.may_retransmit(now) {
-            return self.stats.drop(Drop::RetransmissionLimit);
+            return None;
         }
         let times = transport.times(slot, self.clock.ntp(now));
         let rtx = slot.rtx().map(|_| slot.rtx_next);
@@ -94,6 +91,7 @@ impl Core {
         transport.send_rtp(&mut self.output, &mut self.stats, start, header_len, rtx.unwrap_or(index));
         slot.retransmitted += 1;
         self.stats.retransmitted += 1;
+        Some(())
     }
 }
 

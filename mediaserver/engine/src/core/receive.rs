@@ -8,7 +8,7 @@ use super::ice::Outcome;
 use super::output::{Path, PathKey};
 use super::parameters::Extension;
 use super::producer::{Accepted, Incoming};
-use super::{Core, Drop, Event};
+use super::{Core, Drop, Event, IceState};
 use crate::wire::rtp::RtpHeader;
 use crate::wire::srtp::SrtpError;
 use crate::wire::stun::{self, Class, ErrorCode, Message};
@@ -34,6 +34,9 @@ impl Core {
         match kind {
             Kind::Dtls => {
                 self.stats.dtls_received += 1;
+                if !transport.may_cause_event(now) {
+                    return self.stats.drop(Drop::PeerEventLimit);
+                }
                 let transport = transport.id;
                 self.emit(Event::Dtls { transport, datagram: datagram.to_vec() });
             }
@@ -104,8 +107,11 @@ impl Core {
         }
         if let Some(state) = outcome.state {
             transport.moved();
-            let transport = transport.id;
-            self.emit(Event::Ice { transport, state, remote: path.remote });
+            let transport = (transport.id, state != IceState::Moved || transport.may_cause_event(now));
+            match transport {
+                (transport, true) => self.emit(Event::Ice { transport, state, remote: path.remote }),
+                _ => self.stats.drop(Drop::PeerEventLimit),
+            }
             self.ask_for_waiting_slots(now, t);
         }
     }

@@ -33,12 +33,14 @@ pub enum Drop {
     EventOverflow,
     /// More than a peer may ask for at a time.
     RetransmissionLimit,
+    /// More DTLS or moves than a peer may trouble the Python side with.
+    PeerEventLimit,
     /// A command about what does not exist, or that contradicts itself.
     Command,
 }
 
 impl Drop {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::UnknownKind,
         Self::UnknownAddress,
         Self::StunMalformed,
@@ -57,6 +59,7 @@ impl Drop {
         Self::TooOld,
         Self::EventOverflow,
         Self::RetransmissionLimit,
+        Self::PeerEventLimit,
         Self::Command,
     ];
 
@@ -80,6 +83,7 @@ impl Drop {
             Self::TooOld => "drop_too_old",
             Self::EventOverflow => "drop_event_overflow",
             Self::RetransmissionLimit => "drop_retransmission_limit",
+            Self::PeerEventLimit => "drop_peer_event_limit",
             Self::Command => "drop_command",
         }
     }
@@ -227,6 +231,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert_eq!(stats.iter().last(), Some(("drop_command", 19)));
+        assert_eq!(stats.iter().last(), Some(("drop_command", 20)));
     }
 }

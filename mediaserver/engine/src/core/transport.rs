@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::allowance::Allowance;
 use super::clock::SenderClock;
 use super::demux::Streams;
 use super::door::IceCredentials;
@@ -11,12 +12,22 @@ use super::parameters::Extension;
 use super::slot::{Slot, Times};
 use super::stats::Stats;
 use super::twcc::Recorder;
+use crate::wire::rtcp::TransportFeedback;
 use crate::wire::srtp;
 
 /// Retransmissions that a peer may ask for at once, and more with each packet sent and second.
-const MAX_ALLOWANCE: f32 = 500.0;
-const ALLOWANCE_PER_PACKET: f32 = 0.5;
-const ALLOWANCE_PER_SECOND: f32 = 50.0;
+const MAX_REPEATS: f32 = 500.0;
+const REPEATS_PER_PACKET: f32 = 0.5;
+const REPEATS_PER_SECOND: f32 = 50.0;
+/// What asking costs when there is nothing to send: one NACK can name thousands of packets.
+const FRUITLESS: f32 = 0.125;
+/// Events that a peer may cause by itself: a handshake has twenty datagrams, a move is rare.
+const MAX_EVENTS: f32 = 100.0;
+const EVENTS_PER_SECOND: f32 = 20.0;
+/// Statuses of feedback that are read for each packet that was sent: each is told of once, and
+/// again with some that come late. A run of losses costs the peer nothing, and us its length.
+const STATUSES_PER_PACKET: u32 = 8;
+const MAX_STATUSES: u32 = 50_000;
 /// DTLS datagrams that wait for the first valid check.
 const MAX_WAITING: usize = 16;
 
@@ -43,8 +54,9 @@ pub struct Transport {
     /// The next transport-wide sequence number.
     twcc_next: u64,
     waiting_dtls: Vec<Vec<u8>>,
-    allowance: f32,
-    allowed_at: Instant,
+    repeats: Allowance,
+    events: Allowance,
+    statuses: u32,
     pub rtt_ms: Option<u32>,
     pub packets_received: u64,
     pub bytes_received: u64,
@@ -73,8 +85,9 @@ impl Transport {
             path_key: PathKey::NONE,
             twcc_next: 1,
             waiting_dtls: Vec::new(),
-            allowance: MAX_ALLOWANCE,
-            allowed_at: now,
+            repeats: Allowance::new(now, MAX_REPEATS, REPEATS_PER_SECOND),
+            events: Allowance::new(now, MAX_EVENTS, EVENTS_PER_SECOND),
+            statuses: 0,
             rtt_ms: None,
             packets_received: 0,
             bytes_received: 0,
@@ -165,6 +178,7 @@ impl Transport {
         if slot.parameters.extensions.get(Extension::Twcc).is_some() {
             times.twcc = Some((self.twcc_next as u16).to_be_bytes());
             self.twcc_next += 1;
+            self.statuses = (self.statuses + STATUSES_PER_PACKET).min(MAX_STATUSES);
         } else if slot.parameters.extensions.get(Extension::AbsSendTime).is_some() {
             // 24 bits: 6.18 fixed point seconds.
             let [.., a, b, c] = (ntp >> 14).to_be_bytes();
@@ -175,18 +189,32 @@ impl Transport {
 
     /// A packet of media goes out, which may be lost.
     pub fn allow_retransmission(&mut self) {
-        self.allowance = (self.allowance + ALLOWANCE_PER_PACKET).min(MAX_ALLOWANCE);
+        self.repeats.earn(REPEATS_PER_PACKET);
     }
 
     /// Whether the peer may have one more retransmission: more than it can lose is an attack.
-    pub fn may_retransmit(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.allowed_at).as_secs_f32();
-        self.allowed_at = now;
-        self.allowance = (self.allowance + elapsed * ALLOWANCE_PER_SECOND).min(MAX_ALLOWANCE);
-        let may = self.allowance >= 1.0;
-        if may {
-            self.allowance -= 1.0;
+    pub fn may_ask_again(&mut self, now: Instant) -> bool {
+        self.repeats.has_one(now)
+    }
+
+    /// The peer has asked for a packet again; `sent`: and got it.
+    pub fn asked_again(&mut self, sent: bool) {
+        self.repeats.spend(if sent { 1.0 } else { FRUITLESS });
+    }
+
+    /// Whether the Python side is to hear of what the peer did.
+    pub fn may_cause_event(&mut self, now: Instant) -> bool {
+        self.events.take(now)
+    }
+
+    /// Reads feedback, as far as it can be about what was sent.
+    pub fn take_feedback(&mut self, feedback: &TransportFeedback) {
+        for (_, arrival) in feedback.arrivals().take(self.statuses as usize) {
+            self.statuses -= 1;
+            match arrival {
+                Some(_) => self.twcc_arrived += 1,
+                None => self.twcc_lost += 1,
+            }
         }
-        may
     }
 }

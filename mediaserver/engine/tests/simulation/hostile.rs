@@ -1,6 +1,7 @@
 //! Bad input: counted and dropped; the lesson goes on.
 
-use _engine::core::{Codec, Command, Drop, Path};
+use _engine::core::{Codec, Command, Drop, Event, Path};
+use _engine::wire::rtcp;
 use _engine::wire::rtp::HeaderFields;
 use proptest::prelude::*;
 
@@ -112,16 +113,91 @@ fn commands_about_nothing_are_counted() {
     assert_continuous(world.peers[1].slot("v"));
 }
 
+/// A peer's checks come from two ports in turn, each nominated; and it floods with DTLS.
+#[test]
+fn one_peer_cannot_keep_the_python_side_busy() {
+    let mut world = pair(5, Sender::new(7, Codec::H264));
+    world.run_ms(100);
+    let (now, remote) = (world.now(), world.peers[0].address);
+    world.events.clear();
+    for n in 0..5000u16 {
+        let remote = (remote.ip(), 5000 + n % 2).into();
+        world.core.receive(now, Path { socket: 0, local: None, remote }, &mut [22, 1, 2, 3]);
+        let mut check = world.peers[0].check(false);
+        world.core.receive(now, Path { socket: 0, local: None, remote }, &mut check);
+        world.core.transmits().clear();
+    }
+    world.drain();
+    assert!(world.events.len() <= 100, "{}", world.events.len());
+    assert!(world.core.stats().dropped(Drop::PeerEventLimit) > 5000);
+    assert_eq!(world.core.stats().dropped(Drop::EventOverflow), 0);
+    // Later its handshake is heard again, and the others have not noticed.
+    world.run_ms(1000);
+    world.events.clear();
+    world.peers[0].send_raw(vec![22, 1, 2, 3]);
+    world.run_ms(100);
+    assert!(world.events.iter().any(|(_, event)| matches!(event, Event::Dtls { transport: 1, .. })));
+}
+
 #[test]
 fn events_that_nobody_takes_are_bounded() {
     let mut world = pair(5, Sender::new(7, Codec::H264));
     world.run_ms(100);
     let path = Path { socket: 0, local: None, remote: world.peers[0].address };
-    for _ in 0..70_000 {
+    for n in 0..70_000 {
         let now = world.now();
-        world.core.receive(now, path, &mut [22, 1, 2, 3]);
+        world.peers[0].generation = n.to_string();
+        let credentials = credentials(0, &world.peers[0].generation);
+        world.core.command(now, Command::RestartIce { transport: 1, credentials });
+        let mut check = world.peers[0].check(false);
+        world.core.receive(now, path, &mut check);
+        world.core.transmits().clear();
     }
     assert!(world.core.stats().dropped(Drop::EventOverflow) > 1000);
+}
+
+/// Statuses of "not received" cost a peer two bytes for eight thousand: a datagram could claim
+/// millions. What is read is bounded by what was sent.
+#[test]
+fn feedback_about_what_was_never_sent_is_not_read() {
+    let mut world = pair(6, Sender::new(7, Codec::H264));
+    world.run_ms(100);
+    let sent = world.core.transport_stats(2).unwrap().packets_sent;
+    for _ in 0..100 {
+        world.peers[1].send_rtcp(|out| {
+            for _ in 0..30 {
+                // Count 15 (TWCC), 8 words; base 0, 65 535 statuses: eight runs of 8191 losses and a short one.
+                out.extend_from_slice(&[
+                    0x8f, 205, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0xff, 0xff, 0, 0, 0, 0,
+                ]);
+                out.extend_from_slice(&[0x1f, 0xff].repeat(10));
+            }
+        });
+    }
+    world.run_ms(20);
+    let stats = world.core.transport_stats(2).unwrap();
+    assert!(world.core.stats().twcc_feedback_received >= 3000);
+    assert!(stats.twcc_lost > 0 && stats.twcc_lost <= 8 * (sent + 10), "{} of {sent}", stats.twcc_lost);
+}
+
+#[test]
+fn asking_again_for_what_never_was_is_soon_not_heard() {
+    let mut world = pair(7, Sender::new(7, Codec::H264));
+    world.run_ms(500);
+    let ssrc = world.peers[1].slot("v").ssrc;
+    for first in [20_000u16, 30_000] {
+        let lost: Vec<u16> = (first..first + 4250).collect();
+        world.peers[1].send_rtcp(|out| rtcp::write_nack(out, 1, ssrc, &lost));
+    }
+    world.run_ms(100);
+    assert_eq!(world.core.stats().dropped(Drop::RetransmissionLimit), 2);
+    // A second later losses are mended as before.
+    world.run_ms(1000);
+    world.peers[1].down.loss = 0.1;
+    world.run_ms(1000);
+    world.peers[1].down.loss = 0.0;
+    world.run_ms(500);
+    assert_eq!(world.peers[1].slot("v").gaps(), [0; 0]);
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 //! seeded: a test passes always or never.
 
 mod churn;
+mod crowd;
 mod hostile;
 mod ice;
 mod keyframes;
