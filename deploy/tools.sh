@@ -20,7 +20,7 @@ command -v cargo > /dev/null \
     || fail "缺少 Rust（cargo）：见 rustup.rs，装好后重开终端" "Rust (cargo) is missing: install it from rustup.rs and open a new terminal"
 command -v cc > /dev/null \
     || fail "缺少 C 编译器：apt install build-essential" "a C compiler is missing: apt install build-essential"
-command -v npm > /dev/null \
+{ command -v npm && command -v node; } > /dev/null \
     || fail "缺少 npm（Node 20.19 以上）：见 nodejs.org" "npm is missing: install Node 20.19 or later from nodejs.org"
 node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' \
     || fail "Node 太旧（需要 20.19 以上）：见 nodejs.org" "Node is too old (20.19 or later is needed): see nodejs.org"

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from mediaserver.channel.address import TcpAddress
 
 MEDIA, SIGNALING = "media", "signaling"
 SOCKET_PATH_MAX = 107  # bytes of a Unix socket's address, sockaddr_un
+ROOM_BYTES = 16 << 20  # a database and its journal; with less the first lesson would fail
 PATIENCE_S = 5.0  # then people are told what the server still waits for
 
 
@@ -46,6 +48,7 @@ def prepare(configuration: Configuration) -> list[Command]:
     data = Path(configuration.data).absolute()
     with writable(data):
         data.mkdir(parents=True, exist_ok=True)
+        check_room(data)
         node = configuration.node or f"unix:{channel_path(data)}"
         settings = signaling_settings(configuration, data, node)
     signaling = Command(
@@ -90,6 +93,14 @@ async def _supervise(commands: Sequence[Command], ready: Awaitable[None], greeti
         greeter.cancel()
 
 
+def check_room(data: Path) -> None:
+    """Raises OSError if files cannot be made in the folder, or none of any size."""
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(data))
+    if shutil.disk_usage(data).free < ROOM_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(data))
+
+
 @contextlib.contextmanager
 def writable(data: Path) -> Iterator[None]:
     """What the system says of a folder that cannot be used becomes a Problem."""
@@ -100,7 +111,8 @@ def writable(data: Path) -> Iterator[None]:
             raise Problem(
                 BAD_CONFIGURATION,
                 f"数据目录 {data} 所在的磁盘已满；请清理，或用 --data 另选",
-                f"the disk of the data folder {data} is full; make room, or choose another with --data",
+                f"the disk of the data folder {data} is full (it needs 16 MiB at least); make room, "
+                "or choose another with --data",
             ) from error
         raise Problem(
             BAD_CONFIGURATION,

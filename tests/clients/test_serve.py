@@ -1,5 +1,6 @@
 """What `kelian serve` and `kelian demo` prepare, before any process starts."""
 
+import os
 import socket
 import time
 from pathlib import Path
@@ -92,6 +93,21 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="--data") as caught:
         prepared(tmp_path / "file" / "data")
     assert caught.value.exit_code == BAD_CONFIGURATION
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "ROOM_BYTES", 1 << 62)
+    with pytest.raises(Problem, match=r"is full .* choose another with --data") as caught:
+        prepared(tmp_path)
+    assert caught.value.exit_code == BAD_CONFIGURATION
+    assert "磁盘已满" in caught.value.zh
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root writes everywhere")
+def test_a_data_folder_that_is_not_ours(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(Problem, match="cannot write to the data folder"):
+        prepared(tmp_path, tls="off")
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
