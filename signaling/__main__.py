@@ -56,7 +56,8 @@ async def _serve(settings: Settings) -> None:
 
 
 def _set_up_log(settings: Settings) -> None:
-    """One JSON object a line on stderr."""
+    """One JSON object a line on stderr. What strangers send that is no HTTP gets a 400, and no line."""
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

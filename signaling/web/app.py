@@ -17,6 +17,7 @@ from signaling.lessons.registry import Registry
 from signaling.stores.sqlite import SqliteStore
 from signaling.web import metrics, pages, rest, whip, ws
 from signaling.web.context import CONTEXT, Context
+from signaling.web.patience import Patience
 from signaling.web.problems import of, problem
 from signaling.web.throttle import Throttle
 
@@ -24,7 +25,8 @@ log = structlog.get_logger("signaling.app")
 
 SHUTDOWN_S = 5.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-UNTHROTTLED = ("/healthz", "/readyz", "/metrics", "/ws")
+# Per address; not the pages and `/ws`, which a whole school opens in one minute from one address.
+THROTTLED = ("/api/", "/whip/", "/whep/")
 HEADERS = {
     "Server": "kelian",
     "X-Content-Type-Options": "nosniff",
@@ -35,14 +37,15 @@ HEADERS = {
 class Server:
     """`async with Server(settings) as server: ...`; `server.port` is the real one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
         self.settings = settings
         self.port = settings.port
         self.meters = Meters()
         self._store = SqliteStore(settings.database)
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
-        self._lag: asyncio.Task[None] | None = None
+        self._patience = patience or Patience()
+        self._watches: list[asyncio.Task[None]] = []
         self.registry: Registry
         self.keys: api_keys.Keys
         self._context: Context
@@ -70,6 +73,7 @@ class Server:
             registry=self.registry,
             meters=self.meters,
             throttle=Throttle(settings.limits.http_per_address, settings.trusted_proxies),
+            patience=self._patience,
             connections=set(),
         )
         self._context = found
@@ -87,12 +91,17 @@ class Server:
             await self.stop()
             raise
         self.port = self._runner.addresses[0][1]
-        self._lag = asyncio.get_running_loop().create_task(metrics.watch_loop(self.meters))
+        assert self._runner.server is not None  # set up
+        loop = asyncio.get_running_loop()
+        self._watches = [
+            loop.create_task(metrics.watch_loop(self.meters)),
+            loop.create_task(self._patience.watch(self._runner.server)),
+        ]
 
     async def stop(self) -> None:
         """Takes nobody in any more, sends everybody to reconnect, and has all on disk in the end."""
-        if self._lag is not None:
-            self._lag.cancel()
+        for watch in self._watches:
+            watch.cancel()
         if self._site is not None:
             with contextlib.suppress(RuntimeError):  # it never started: the port is another's
                 await self._site.stop()
@@ -127,6 +136,7 @@ def make_app(found: Context) -> web.Application:
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Limits, errors as problems, headers and counting: the same for every door."""
     found = request.app[CONTEXT]
+    found.patience.heard(request)
     route = request.match_info.route.resource.canonical if request.match_info.route.resource else "?"
     response = await _answer(request, handler, found)
     if not response.prepared:
@@ -137,7 +147,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _answer(request: web.Request, handler: Handler, found: Context) -> web.StreamResponse:
-    if request.path not in UNTHROTTLED:
+    if request.path.startswith(THROTTLED):
         wait_s = found.throttle.take(found.throttle.address(request), time.monotonic())
         if wait_s:
             return problem("rate_limited", retry_after_s=int(wait_s) + 1)

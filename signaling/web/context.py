@@ -12,6 +12,7 @@ from signaling.lessons.meters import Meters
 from signaling.lessons.registry import Registry
 
 if TYPE_CHECKING:
+    from signaling.web.patience import Patience
     from signaling.web.throttle import Throttle
 
 
@@ -22,6 +23,7 @@ class Context:
     registry: Registry
     meters: Meters
     throttle: "Throttle"
+    patience: "Patience"
     connections: set[Connection]
 
 

@@ -1,5 +1,7 @@
 """How often one address may ask over HTTP, and which address that is behind a proxy."""
 
+from ipaddress import IPv6Address, ip_address
+
 from aiohttp import web
 
 from signaling.config import Rate
@@ -29,14 +31,26 @@ class Throttle:
 
     def take(self, address: str, now: float) -> float:
         """0.0 if this address may ask now, otherwise in how many seconds it may."""
-        bucket = self._buckets.get(address)
+        whose = _subscriber(address)
+        bucket = self._buckets.get(whose)
         if bucket is None:
             if len(self._buckets) >= MOST:
                 self._forget(now)
-            bucket = self._buckets[address] = Bucket(self._rate, now)
+            bucket = self._buckets[whose] = Bucket(self._rate, now)
         return bucket.take(now)
 
     def _forget(self, now: float) -> None:
         self._buckets = {address: it for address, it in self._buckets.items() if it.full_at > now}
         if len(self._buckets) >= MOST:
             self._buckets.clear()
+
+
+def _subscriber(address: str) -> str:
+    """One line to the Internet: an IPv4 address, or the 2^64 addresses that an IPv6 line brings."""
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(known, IPv6Address):
+        return address
+    return str(known.ipv4_mapped or IPv6Address(int(known) >> 64 << 64))

@@ -48,5 +48,8 @@ def test_addresses_are_counted_apart_and_forgotten_when_rested() -> None:
     assert throttle.take("a", 0.0) == 0.0
     assert throttle.take("a", 0.1) == pytest.approx(0.9)
     assert throttle.take("b", 0.1) == 0.0
+    assert [throttle.take(it, 1.0) > 0 for it in ("2001:db8::1", "2001:db8::2")] == [False, True]  # one line
+    assert throttle.take("2001:db8:0:1::1", 1.0) == 0.0
+    assert [throttle.take(it, 1.0) > 0 for it in ("192.0.2.1", "::ffff:192.0.2.1")] == [False, True]
     throttle._forget(5.0)
     assert not throttle._buckets

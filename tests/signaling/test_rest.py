@@ -1,5 +1,6 @@
 """The REST API: what the school's own system does, and what it is refused."""
 
+import asyncio
 import base64
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from signaling import errors
 from signaling.auth import tokens
 from signaling.config import Limits, Rate, Settings
 from signaling.web.app import Server
+from signaling.web.patience import Patience
 from tests.signaling.doors import Door
 
 JSON = {"Content-Type": "application/json"}
@@ -179,6 +181,38 @@ async def test_too_many_requests_from_one_address(settings: Settings) -> None:
         assert int(response.headers["Retry-After"]) > 0
         async with door.http.get("/healthz") as response:
             assert response.status == 200
+        for _ in range(4):  # a school's children open the page from one address
+            async with door.http.get("/assets/page.js") as response:
+                assert response.status == 404
+
+
+async def test_a_connection_that_asks_nothing_is_closed(settings: Settings) -> None:
+    """Half a request is none; one that has asked may rest, and a WebSocket may be silent."""
+    async with (
+        Server(settings, Patience(silent_s=0.2)) as server,
+        Door(server.url, server.keys) as door,
+    ):
+        lecturer = await door.enter("lecturer", "wang")
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nX-Slow: a")
+        resting, polite = await asyncio.open_connection("127.0.0.1", server.port)
+        polite.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(3):
+            assert await reader.read() == b""
+        await asyncio.sleep(0.5)
+        assert not resting.at_eof()
+        assert (await lecturer.ask("ping"))["t"] == "ack"
+        for it in (writer, polite):
+            it.close()
+
+
+async def test_a_key_that_is_no_text_is_a_wrong_key(server: Server) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    bearer = f"Bearer {next(iter(server.keys))}:".encode() + b"\xff\xfe"
+    writer.write(b"GET /api/v1/lessons HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: " + bearer)
+    writer.write(b"\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
 
 
 async def test_health_and_metrics(server: Server, door: Door) -> None:

@@ -380,3 +380,18 @@ async def test_all_of_it_over_tls(settings: Settings, certificate: tuple[str, st
             await it.event("chat_said", text="7 " + "话" * 1900)
             said = [entry["event"]["text"][0] for entry in it.events if entry["event"]["t"] == "chat_said"]
             assert said == list("01234567")
+
+
+async def test_a_token_that_runs_out_cuts_nobody_off_and_lets_nobody_in(door: Door) -> None:
+    lecturer = await door.enter("lecturer", "wang")
+    token = door.token("student", "li", ttl_s=2)
+    student = await door.enter("student", "li", token=token)
+    await asyncio.sleep(2.1)
+    assert (await student.ask("chat", text="still here"))["t"] == "ack"
+    await lecturer.event("chat_said", text="still here")
+    student.drop()
+    again = await door.connect()
+    refused = await again.ask("hello", token=token, version=1)
+    assert refused["code"] == "token_expired"
+    assert "retry_after_ms" not in refused
+    assert not (await again.hear("goodbye"))["reconnect"]
