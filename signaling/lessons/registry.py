@@ -20,7 +20,6 @@ from signaling.stores import LessonRow, LessonStore
 log = structlog.get_logger("signaling.registry")
 
 SWEEP_S = 30.0
-RESTORED = 10_000  # open lessons looked at after a start
 
 
 class Registry:
@@ -45,10 +44,9 @@ class Registry:
         )
 
     async def start(self) -> None:
-        """Takes up the lessons that went on when the last process ended. Raises StoreError."""
-        for row in await self.store.lessons(ended=False, limit=RESTORED):
-            if row.started_ms is None:
-                continue
+        """Takes up the lessons in which something went on when the last process ended; the others are
+        loaded when somebody comes. Raises StoreError."""
+        for row in await self.store.busy_lessons():
             lesson = self._lessons[row.id] = await self._load(row.id)
             self.media.restore(lesson, await self.store.sessions(row.log))
             if lesson.idle and not self.media.in_lesson(lesson.id):

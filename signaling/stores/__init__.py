@@ -82,6 +82,10 @@ class LessonStore(Protocol):
         """Newest first; `before` is the `log` of the last one on the page before."""
         ...
 
+    async def busy_lessons(self) -> list[LessonRow]:
+        """Those that have not ended and have somebody in them or a media session, oldest first."""
+        ...
+
     async def entries(self, log: str, after: int = 0, limit: int | None = None) -> list[Entry]: ...
 
     async def name_people(self, names: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from signaling.errors import KelianError
 from signaling.stores import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE lessons (
@@ -18,8 +18,10 @@ CREATE TABLE lessons (
   created_ms INTEGER NOT NULL,
   started_ms INTEGER,
   ended_ms INTEGER,
-  position INTEGER NOT NULL
+  position INTEGER NOT NULL,
+  present INTEGER NOT NULL DEFAULT 0   -- participants who joined and have not left
 );
+CREATE INDEX peopled_lessons ON lessons (number) WHERE ended_ms IS NULL AND present > 0;
 CREATE UNIQUE INDEX open_lessons ON lessons (id) WHERE ended_ms IS NULL;
 CREATE INDEX lessons_by_id ON lessons (id, number);
 CREATE TABLE entries (
@@ -43,6 +45,16 @@ CREATE INDEX sessions_by_log ON sessions (log);
 CREATE TABLE counters (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES ('source', 1);
 """
+
+# What brings a file of an earlier version to the next one.
+_STEPS = {
+    # Who was present is not known then: every lesson that goes on is looked at once.
+    1: """
+ALTER TABLE lessons ADD COLUMN present INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX peopled_lessons ON lessons (number) WHERE ended_ms IS NULL AND present > 0;
+UPDATE lessons SET present = 1 WHERE started_ms IS NOT NULL AND ended_ms IS NULL;
+""",
+}
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -97,7 +109,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise StoreError("store_too_new", path=str(path), version=version)
-    if version == SCHEMA_VERSION:
+    if version > 0:
+        for step in range(version, SCHEMA_VERSION):
+            connection.executescript(f"BEGIN; {_STEPS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
         # Reads the first page of every table: a torn or foreign file shows here, not in a lesson.
         for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone()

@@ -111,6 +111,10 @@ class SqliteStore:
         rows = await self._all(f"{_LESSON} WHERE {where} ORDER BY number DESC LIMIT ?", *values, limit)
         return [_lesson(row) for row in rows]
 
+    async def busy_lessons(self) -> list[LessonRow]:
+        busy = "ended_ms IS NULL AND (present > 0 OR log IN (SELECT log FROM sessions))"
+        return [_lesson(row) for row in await self._all(f"{_LESSON} WHERE {busy} ORDER BY number")]
+
     async def entries(self, log: str, after: int = 0, limit: int | None = None) -> list[Entry]:
         query = (
             "SELECT entry FROM entries WHERE lesson = (SELECT number FROM lessons WHERE log = ?) AND pos > ?"
@@ -247,12 +251,16 @@ def _append(connection: sqlite3.Connection, log: str, entries: Sequence[Entry]) 
 
 
 def _note(connection: sqlite3.Connection, number: int, entry: Entry) -> None:
-    """What the list of lessons shows of an event."""
+    """What the table of lessons holds of an event."""
     match entry.event:
         case ev.Started():
             connection.execute("UPDATE lessons SET started_ms = ? WHERE number = ?", (entry.at_ms, number))
         case ev.Ended():
             connection.execute("UPDATE lessons SET ended_ms = ? WHERE number = ?", (entry.at_ms, number))
+        case ev.Joined():
+            connection.execute("UPDATE lessons SET present = present + 1 WHERE number = ?", (number,))
+        case ev.Left():
+            connection.execute("UPDATE lessons SET present = present - 1 WHERE number = ?", (number,))
         case ev.CodecChanged(codec=codec):
             connection.execute("UPDATE lessons SET codec = ? WHERE number = ?", (codec, number))
 

@@ -423,3 +423,33 @@ async def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(path: Path
             assert [line.pos for line in kept] == list(range(1, len(kept) + 1))
             assert len(kept) >= pos
             await store.append(log, [entry(len(kept) + 1)])
+
+
+# --- what a restarted server takes up -------------------------------------------------------
+
+
+async def test_only_lessons_in_which_something_goes_on_are_busy(store: SqliteStore) -> None:
+    joined, left = ev.Joined(participant="ming", role="student"), ev.Left(participant="ming")
+    for log in ("empty", "peopled", "left", "ended", "media"):
+        await store.create(log, log, [CREATED, entry(2, ev.Started())])
+        if log in ("peopled", "left", "ended"):
+            await store.append(log, [entry(3, joined)])
+    await store.append("left", [entry(4, left)])
+    await store.append("ended", [entry(4, ev.Ended())])
+    player = SessionRow(session="s", log="media", participant="~guest", role="observer", kind="whep")
+    await store.put_session(player)
+    assert [row.id for row in await store.busy_lessons()] == ["peopled", "media"]
+
+
+async def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    async with opened(path) as store:
+        await store.create("going", "L1", [CREATED, entry(2, ev.Started())])
+        await store.create("planned", "L2", [CREATED])
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "DROP INDEX peopled_lessons; ALTER TABLE lessons DROP COLUMN present; PRAGMA user_version = 1;"
+        )
+    for _ in range(2):
+        async with opened(path) as store:
+            assert [row.id for row in await store.busy_lessons()] == ["going"]  # nobody knows: look at it
+            await store.append("L2", [entry(len(await store.entries("L2")) + 1)])
