@@ -315,9 +315,8 @@ impl<'a> Builder<'a> {
 
     pub fn error_code(self, code: ErrorCode) -> Self {
         let number = code.number();
-        let mut value = vec![0, 0, (number / 100) as u8, (number % 100) as u8];
-        value.extend_from_slice(code.reason().as_bytes());
-        self.attribute(attribute::ERROR_CODE, &value)
+        // Without a phrase: no answer is longer than its question, whoever may have asked.
+        self.attribute(attribute::ERROR_CODE, &[0, 0, (number / 100) as u8, (number % 100) as u8])
     }
 
     pub fn unknown_attributes(self, kinds: &[u16]) -> Self {
@@ -397,15 +396,6 @@ impl ErrorCode {
             Self::Unauthenticated => 401,
             Self::UnknownAttribute => 420,
             Self::RoleConflict => 487,
-        }
-    }
-
-    fn reason(self) -> &'static str {
-        match self {
-            Self::BadRequest => "Bad Request",
-            Self::Unauthenticated => "Unauthenticated",
-            Self::UnknownAttribute => "Unknown Attribute",
-            Self::RoleConflict => "Role Conflict",
         }
     }
 }

@@ -146,3 +146,15 @@ proptest! {
         prop_assert!(!believed);
     }
 }
+
+/// Whoever writes a victim's address as the sender's has the answers sent there.
+#[test]
+fn no_answer_to_a_stranger_is_longer_than_the_question() {
+    let mut question = Vec::new();
+    Builder::new(&mut question, Class::Request, &[1; 12]).username("ourufrag0123");
+    for code in [ErrorCode::BadRequest, ErrorCode::Unauthenticated] {
+        let mut answer = Vec::new();
+        write_error(&mut answer, &[1; 12], code, &[], None);
+        assert!(answer.len() <= question.len(), "{} to {}", answer.len(), question.len());
+    }
+}
