@@ -55,6 +55,7 @@ pub struct IceAgent {
     next: Option<Generation>,
     pairs: Vec<Pair>,
     selected: Option<Path>,
+    /// The last valid check: of the selected pair, as soon as there is one.
     checked: Instant,
     expired: bool,
 }
@@ -107,7 +108,6 @@ impl IceAgent {
     /// Takes a check whose integrity was verified with the key of `ufrag`.
     pub fn check(&mut self, now: Instant, ufrag: &str, message: &Message, path: Path) -> Outcome {
         let mut outcome = Outcome::default();
-        self.checked = now;
         let same = |pair: &Pair| (pair.path.socket, pair.path.remote) == (path.socket, path.remote);
         let at = self.pairs.iter().position(same).unwrap_or_else(|| {
             outcome.opened = true;
@@ -120,6 +120,11 @@ impl IceAgent {
         pair.priority = message.priority.unwrap_or(0);
         if message.use_candidate {
             self.nominate(now, ufrag, at, &mut outcome);
+        }
+        // Consent is of a pair (RFC 7675, 5.1): who checks from elsewhere gives none for it.
+        let (socket, remote) = (path.socket, path.remote);
+        if self.selected.is_none_or(|selected| (selected.socket, selected.remote) == (socket, remote)) {
+            self.checked = now;
         }
         outcome
     }
@@ -169,7 +174,7 @@ impl IceAgent {
         Some(self.pairs.swap_remove(oldest).path)
     }
 
-    /// Once, when the peer has not checked for 30 s.
+    /// Once, when the peer has not checked the selected pair for 30 s.
     pub fn expire(&mut self, now: Instant) -> bool {
         let expires = !self.expired && now.saturating_duration_since(self.checked) >= EXPIRY;
         self.expired |= expires;
@@ -279,6 +284,17 @@ mod tests {
         assert!(peer.agent.expire(late) && !peer.agent.expire(late) && !peer.agent.may_send());
         assert_eq!(peer.check(40_000, "one", 1, 10, true).state, Some(IceState::Connected));
         assert!(peer.agent.may_send());
+    }
+
+    #[test]
+    fn checks_from_elsewhere_give_no_consent_for_the_selected_address() {
+        let mut peer = Peer::new();
+        peer.check(1000, "one", 1, 10, true);
+        for second in 2..31 {
+            peer.check(second * 1000, "one", 2, 10, false);
+        }
+        let at = peer.start + Duration::from_millis(31_000);
+        assert!(peer.agent.expire(at) && !peer.agent.may_send());
     }
 
     #[test]
