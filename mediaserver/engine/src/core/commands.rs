@@ -158,13 +158,15 @@ impl Core {
 
     fn open_slot(&mut self, id: u64, parameters: SlotParameters) -> Option<()> {
         let t = self.place(id)?;
+        if parameters.rtx_ssrc == Some(parameters.ssrc) {
+            return None;
+        }
         for &s in &self.transports[t].slots {
-            let slot = &mut self.slots[s];
+            let slot = &self.slots[s];
             if slot.parameters.mid == parameters.mid {
-                // The same SSRC must go on with its indices: no SRTP index is used twice.
-                let same = (slot.parameters.ssrc, slot.parameters.rtx_ssrc)
-                    == (parameters.ssrc, parameters.rtx_ssrc);
-                return same.then(|| slot.parameters = parameters);
+                // Retransmissions without RTX would be other packets under an SRTP index that
+                // was used: what was negotiated stays.
+                return (slot.parameters == parameters).then_some(());
             }
             let ssrcs = [Some(slot.parameters.ssrc), slot.parameters.rtx_ssrc];
             if ssrcs.contains(&Some(parameters.ssrc))

@@ -45,6 +45,7 @@ impl Core {
                     let before = slot.rewriter.current().map(|segment| segment.feed.producer);
                     slot.begin(feed, first, packet, captured);
                     slot.report_due = Some(now);
+                    sender.transport.slot_reports_due = Some(now);
                     let newest = layer.cache.newest().unwrap_or(number);
                     for cached in (first..=newest).filter_map(|number| layer.cache.get(number)) {
                         sender.send(slot, cached);

@@ -132,7 +132,7 @@ pub struct ProducerParameters {
 }
 
 /// One receiving section of a peer, as it was answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotParameters {
     pub mid: String,
     pub kind: MediaKind,

@@ -9,6 +9,8 @@ use crate::wire::rtcp::{self, ReportBlock, SenderInfo};
 
 /// Between two reports about one stream.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks whether a slot's source has told its time.
+const RETRY: Duration = Duration::from_millis(50);
 /// Compounds grow to about this.
 const MAX_COMPOUND: usize = 1100;
 /// Report blocks in one packet.
@@ -95,14 +97,25 @@ impl Core {
 
     /// Sender reports of the slots.
     fn report_slots(&mut self, now: Instant, t: usize) {
-        let start = self.output.bytes.len();
-        let mut begun = start;
+        // Ten thousands of slots of a thousand peers are not looked at in each tick.
+        if self.transports[t].slot_reports_due.is_none_or(|due| now < due) {
+            return;
+        }
+        let mut next: Option<Instant> = None;
+        let mut wait_until = |due: Instant| next = Some(next.map_or(due, |next| next.min(due)));
+        let mut begun = self.output.bytes.len();
         for at in 0..self.transports[t].slots.len() {
             let s = self.transports[t].slots[at];
-            if self.slots[s].report_due.is_none_or(|due| now < due) {
+            let Some(due) = self.slots[s].report_due else { continue };
+            if now < due {
+                wait_until(due);
                 continue;
             }
-            let Some((ntp, rtp_timestamp)) = self.slot_time(now, s) else { continue };
+            let Some((ntp, rtp_timestamp)) = self.slot_time(now, s) else {
+                wait_until(now + RETRY);
+                continue;
+            };
+            wait_until(now + INTERVAL);
             let slot = &mut self.slots[s];
             slot.report_due = Some(now + INTERVAL);
             let info = SenderInfo {
@@ -122,6 +135,7 @@ impl Core {
         if self.output.bytes.len() > begun {
             self.transports[t].send_rtcp(&mut self.output, &mut self.stats, begun);
         }
+        self.transports[t].slot_reports_due = next;
     }
 
     /// NTP and RTP time of what a slot shows, now: its source's own mapping, moved to the node's

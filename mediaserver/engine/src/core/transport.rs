@@ -50,6 +50,8 @@ pub struct Transport {
     pub clock: SenderClock,
     /// When the next receiver report is due.
     pub report_due: Instant,
+    /// When the first sender report of its slots is due.
+    pub slot_reports_due: Option<Instant>,
     path_key: PathKey,
     /// The next transport-wide sequence number.
     twcc_next: u64,
@@ -82,6 +84,7 @@ impl Transport {
             arrivals: Recorder::default(),
             clock: SenderClock::default(),
             report_due: now,
+            slot_reports_due: None,
             path_key: PathKey::NONE,
             twcc_next: 1,
             waiting_dtls: Vec::new(),
@@ -139,7 +142,8 @@ impl Transport {
         header_len: usize,
         index: u64,
     ) {
-        let (Some(keys), Some(path)) = (&self.outbound, self.ice.selected()) else {
+        let within_limit = index <= srtp::MAX_RTP_INDEX;
+        let (Some(keys), Some(path), true) = (&self.outbound, self.ice.selected(), within_limit) else {
             output.bytes.truncate(start);
             return;
         };
@@ -154,8 +158,8 @@ impl Transport {
 
     /// Encrypts the RTCP compound that lies in the arena from `start` on, and sends it.
     pub fn send_rtcp(&mut self, output: &mut Output, stats: &mut Stats, start: usize) {
-        let (Some(keys), Some(path), true) = (&self.outbound, self.ice.selected(), self.ice.may_send())
-        else {
+        let may_send = self.ice.may_send() && self.rtcp_index < srtp::MAX_RTCP_INDEX;
+        let (Some(keys), Some(path), true) = (&self.outbound, self.ice.selected(), may_send) else {
             output.bytes.truncate(start);
             return;
         };
@@ -215,6 +219,43 @@ impl Transport {
                 Some(_) => self.twcc_arrived += 1,
                 None => self.twcc_lost += 1,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Path;
+    use crate::wire::srtp::{Profile, MAX_RTCP_INDEX, MAX_RTP_INDEX};
+    use crate::wire::stun::{Builder, Class, Message};
+
+    #[test]
+    fn beyond_the_last_index_of_a_key_nothing_is_sent() {
+        let now = Instant::now();
+        let [local_ufrag, local_pwd, remote_ufrag, remote_pwd] = ["a", "b", "c", "d"].map(String::from);
+        let credentials = IceCredentials { local_ufrag, local_pwd, remote_ufrag, remote_pwd };
+        let mut transport = Transport::new(now, 1, &credentials, 7);
+        transport.outbound = srtp::Sender::new(Profile::AeadAes128Gcm, &[1; 28]).ok();
+        let mut check = Vec::new();
+        Builder::new(&mut check, Class::Request, &[0; 12]).use_candidate().finish();
+        let path = Path { socket: 0, local: None, remote: ([192, 0, 2, 1], 1).into() };
+        transport.ice.check(now, "a", &Message::parse(&check).unwrap(), path);
+
+        let (mut output, mut stats) = (Output::default(), Stats::default());
+        for (index, sent) in [(MAX_RTP_INDEX, 1), (MAX_RTP_INDEX + 1, 1)] {
+            let start = output.bytes.len();
+            let [.., high, low] = index.to_be_bytes();
+            output.bytes.extend_from_slice(&[0x80, 96, high, low, 0, 0, 0, 0, 0, 0, 0, 9]);
+            transport.send_rtp(&mut output, &mut stats, start, 12, index);
+            assert_eq!(output.transmits.len(), sent);
+        }
+        transport.rtcp_index = MAX_RTCP_INDEX - 1;
+        for _ in 0..2 {
+            let start = output.bytes.len();
+            output.bytes.extend_from_slice(&[0x80, 201, 0, 1, 0, 0, 0, 7]);
+            transport.send_rtcp(&mut output, &mut stats, start);
+            assert_eq!(output.transmits.len(), 2);
         }
     }
 }

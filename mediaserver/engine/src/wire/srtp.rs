@@ -12,6 +12,9 @@ mod replay;
 use cipher::Cipher;
 use replay::Window;
 
+/// The last index that one master key may protect with one SSRC (RFC 3711, 9.2).
+pub const MAX_RTP_INDEX: u64 = (1 << 48) - 1;
+pub const MAX_RTCP_INDEX: u32 = (1 << 31) - 1;
 /// SSRCs that one peer may send in its lifetime; only authenticated packets count.
 const MAX_STREAMS: usize = 512;
 
