@@ -17,6 +17,9 @@ use crate::wire::codec::{h264, vp8};
 
 /// A layer that was silent for so long is not chosen, and left.
 const LAYER_SILENCE: Duration = Duration::from_millis(500);
+/// A layer that goes on under another SSRC keeps it for so long: late packets of the old one,
+/// or a peer that takes turns, would begin it anew with each packet.
+const SSRC_SETTLES: Duration = Duration::from_millis(500);
 /// A source that was silent for so long is not live.
 const SOURCE_SILENCE: Duration = Duration::from_secs(2);
 /// Packets that are kept for retransmission: a second or more of large video.
@@ -54,7 +57,11 @@ pub struct Layer {
     numbering: Numbering,
     /// When a packet with media came last.
     heard: Option<Instant>,
+    /// When it went on under another SSRC.
+    restarted: Option<Instant>,
     pixels: Option<u32>,
+    /// Of the frame that told them.
+    pixels_at: Option<u32>,
 }
 
 /// A packet that was decrypted and, where need be, taken out of its retransmission.
@@ -176,14 +183,20 @@ impl Layer {
             key_frames: 0,
             numbering: Numbering::default(),
             heard: None,
+            restarted: None,
             pixels: None,
+            pixels_at: None,
         }
     }
 
+    pub fn may_restart(&self, now: Instant) -> bool {
+        self.restarted.is_none_or(|at| now.saturating_duration_since(at) >= SSRC_SETTLES)
+    }
+
     /// The same layer goes on under another SSRC.
-    pub fn restart(&mut self, serial: u64, ssrc: u32, parameters: &ProducerParameters) {
+    pub fn restart(&mut self, now: Instant, serial: u64, ssrc: u32, parameters: &ProducerParameters) {
         let rid = std::mem::take(&mut self.rid);
-        *self = Self::new(rid, serial, Some(ssrc), parameters);
+        *self = Self { restarted: Some(now), ..Self::new(rid, serial, Some(ssrc), parameters) };
     }
 
     pub fn is_alive(&self, now: Instant) -> bool {
@@ -266,14 +279,24 @@ impl Layer {
         let cached = self.describe(codec, number, packet, payload);
         if cached.starts_key_frame {
             self.key_frames += 1;
-            self.pixels = picture::pixels(codec, payload).or(self.pixels);
             if arrival != Arrival::Late {
                 self.keyframe.arrived(now);
+                self.measure(codec, packet.timestamp, payload);
             }
         }
         match self.cache.store(cached, payload) {
             true => Accepted::Forward(number),
             false => Accepted::TooOld,
+        }
+    }
+
+    /// A frame has one size: slots that change layers by it are sent the whole frame, once.
+    fn measure(&mut self, codec: Codec, timestamp: u32, payload: &[u8]) {
+        if self.pixels_at == Some(timestamp) {
+            return;
+        }
+        if let Some(pixels) = picture::pixels(codec, payload) {
+            (self.pixels, self.pixels_at) = (Some(pixels), Some(timestamp));
         }
     }
 

@@ -98,8 +98,9 @@ impl Core {
             self.forget_address(t, &closed);
         }
         let transport = &mut self.transports[t];
+        // Whoever checked last has the address: it may have been another's in between.
+        self.by_address.insert((path.socket, path.remote), t);
         if outcome.opened {
-            self.by_address.insert((path.socket, path.remote), t);
             transport.flush_dtls(&mut self.output, &mut self.stats);
         }
         if let Some(retired) = outcome.retired {
@@ -136,7 +137,7 @@ impl Core {
             Err(error) => return self.stats.drop(srtp_drop(error)),
         };
         let packet = &datagram[..plain.len];
-        let stream = self.stream(t, &header, packet);
+        let stream = self.stream(now, t, &header, packet);
         self.record_arrival(now, t, &header, packet, stream);
         let Ok(payload) = header.payload(packet) else {
             return self.stats.drop(Drop::RtpMalformed);
@@ -216,26 +217,23 @@ impl Core {
     }
 
     /// The stream of a packet, which may be new, or go on under a new SSRC.
-    fn stream(&mut self, t: usize, header: &RtpHeader, packet: &[u8]) -> Option<Stream> {
+    fn stream(&mut self, now: Instant, t: usize, header: &RtpHeader, packet: &[u8]) -> Option<Stream> {
         let transport = &mut self.transports[t];
         if let Some(stream) = transport.streams.find(header.ssrc) {
             return Some(stream);
         }
         let stream = demux::discover(&self.producers, &transport.producers, header, packet)?;
-        if !transport.streams.learn(stream) {
+        let producer = &mut self.producers[stream.producer];
+        let layer = &mut producer.layers[stream.layer];
+        let restarts = !stream.repair && layer.ssrc.is_some_and(|ssrc| ssrc != header.ssrc);
+        if restarts && !layer.may_restart(now) || !transport.streams.learn(stream) {
             return None;
         }
-        if !stream.repair {
-            let producer = &mut self.producers[stream.producer];
-            let layer = &mut producer.layers[stream.layer];
-            match layer.ssrc {
-                None => layer.ssrc = Some(header.ssrc),
-                Some(ssrc) if ssrc == header.ssrc => {}
-                Some(_) => {
-                    self.serial += 1;
-                    layer.restart(self.serial, header.ssrc, &producer.parameters);
-                }
-            }
+        if restarts {
+            self.serial += 1;
+            layer.restart(now, self.serial, header.ssrc, &producer.parameters);
+        } else if !stream.repair {
+            layer.ssrc = Some(header.ssrc);
         }
         Some(stream)
     }

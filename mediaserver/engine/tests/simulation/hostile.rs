@@ -139,6 +139,50 @@ fn one_peer_cannot_keep_the_python_side_busy() {
     assert!(world.events.iter().any(|(_, event)| matches!(event, Event::Dtls { transport: 1, .. })));
 }
 
+/// A packet of the publisher's old SSRC comes after the first ones of the new.
+#[test]
+fn a_stream_goes_on_under_another_ssrc_once() {
+    let mut world = pair(8, Sender::new(7, Codec::H264));
+    world.run_ms(500);
+    let mut late = world.peers[0].senders[0].clone();
+    let sender = &mut world.peers[0].senders[0];
+    (sender.ssrc, sender.rtx_ssrc, sender.key_wanted) = (0x7777, 0x7778, true);
+    world.run_ms(60);
+    (late.parts, late.interval_us) = (1, 0);
+    let now_us = world.now_us;
+    for _ in 0..3 {
+        let packet = late.frame(now_us, &mut 0).remove(0);
+        world.peers[0].send_rtp(packet.bytes, packet.header_len, packet.index);
+        world.run_ms(60);
+    }
+    assert_eq!(world.core.transport_stats(1).unwrap().producers[0].ssrc, 0x7777);
+    assert_eq!(world.core.stats().dropped(Drop::UnknownStream), 3);
+    // Later it may change again.
+    let sender = &mut world.peers[0].senders[0];
+    (sender.ssrc, sender.rtx_ssrc, sender.key_wanted) = (0x8888, 0x8889, true);
+    world.run_ms(1000);
+    assert_eq!(world.core.transport_stats(1).unwrap().producers[0].ssrc, 0x8888);
+    let last = world.peers[1].slot("v").contents().last().unwrap().0.at_us;
+    assert!(world.now_us - last < 100_000);
+}
+
+/// Without RTX a retransmission with other header extensions would be another packet under a
+/// nonce that was used.
+#[test]
+fn an_open_slot_keeps_what_was_negotiated() {
+    let mut world = pair(9, Sender::new(7, Codec::H264));
+    let before = world.core.stats().dropped(Drop::Command);
+    world.open_slot_with(1, "v", Codec::H264, |slot| {
+        (slot.ssrc, slot.rtx_ssrc) = (0x5000_0000, Some(0x5000_0001));
+    });
+    assert_eq!(world.core.stats().dropped(Drop::Command), before, "the same again");
+    world.open_slot_with(1, "v", Codec::H264, |slot| {
+        (slot.ssrc, slot.rtx_ssrc, slot.payload_type) = (0x5000_0000, Some(0x5000_0001), 99);
+    });
+    world.open_slot_with(1, "w", Codec::H264, |slot| (slot.ssrc, slot.rtx_ssrc) = (5, Some(5)));
+    assert_eq!(world.core.stats().dropped(Drop::Command), before + 2);
+}
+
 #[test]
 fn events_that_nobody_takes_are_bounded() {
     let mut world = pair(5, Sender::new(7, Codec::H264));

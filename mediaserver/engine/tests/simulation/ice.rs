@@ -1,6 +1,6 @@
 //! Ways change and end while media goes on.
 
-use _engine::core::{Codec, Command, Drop, Event, IceState};
+use _engine::core::{Codec, Command, Drop, Event, IceState, Path};
 
 use crate::packets::{assert_continuous, pair};
 use crate::sender::Sender;
@@ -41,6 +41,22 @@ fn a_publisher_that_moves_is_still_the_same() {
     assert!(world.now_us - slot.contents().last().unwrap().0.at_us < 100_000);
     // Media from the new address before its first check was dropped, and repaired or renewed.
     assert!(world.core.stats().dropped(Drop::UnknownAddress) > 0);
+}
+
+/// A check of one peer comes from the address of another: forged, or a NAT gave it away and back.
+#[test]
+fn an_address_belongs_to_whoever_checked_last() {
+    let mut world = pair(9, Sender::new(7, Codec::H264));
+    world.run_ms(1000);
+    world.peers[1].nominating = false;
+    let mut check = world.peers[1].check(false);
+    world.peers[1].nominating = true;
+    let (now, remote) = (world.now(), world.peers[0].address);
+    world.core.receive(now, Path { socket: 0, local: None, remote }, &mut check);
+    world.core.transmits().clear();
+    world.run_ms(3000);
+    let last = world.peers[1].slot("v").contents().last().unwrap().0.at_us;
+    assert!(world.now_us - last < 100_000, "{} ms without a picture", (world.now_us - last) / 1000);
 }
 
 #[test]

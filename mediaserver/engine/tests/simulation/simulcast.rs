@@ -1,9 +1,10 @@
 //! Several layers of one source: the first that can be seen, then the largest that is sent.
 
 use _engine::core::Codec;
+use _engine::wire::rtp::HeaderFields;
 
 use crate::packets::assert_continuous;
-use crate::sender::Sender;
+use crate::sender::{Sender, MID, RID};
 use crate::world::{Link, World};
 
 const RIDS: [&str; 3] = ["q", "h", "f"];
@@ -129,4 +130,42 @@ fn one_layer_of_a_plain_producer_needs_no_rid() {
     world.run_ms(1000);
     assert_continuous(world.peers[subscriber].slot("v"));
     assert!(world.peers[subscriber].slot("v").packets.len() > 50);
+}
+
+/// Two layers claim a larger picture than the other, in turn, within frames of a thousand packets:
+/// with each claim the whole frame would go to everybody again.
+#[test]
+fn layers_that_outbid_each_other_are_not_sent_again_and_again() {
+    let mut world = simulcast(7, RIDS);
+    world.peers[0].senders.iter_mut().for_each(|sender| sender.active = false);
+    world.assign(&[(1, "v", 7)]);
+    let sps = |width: u64| {
+        // Baseline: ids and counts of zero, width and height (in macroblocks) of 15 bits each.
+        let bits = (0b11_1110 << 31 | width << 16 | 128 << 1 | 1) << 27;
+        [&[0x67, 0x42, 0xc0, 0x1e][..], &u64::to_be_bytes(bits)].concat()
+    };
+    let (mut index, before) = ([1000u64; 2], world.core.stats().rtp_sent);
+    for n in 0..400u64 {
+        // Two long frames, then single packets of both.
+        let (layer, width) = if n < 300 { (n / 150, 128) } else { (n % 2, 129 + n - 300) };
+        let layer = layer as usize;
+        let mut bytes = Vec::new();
+        let fields = HeaderFields {
+            marker: false,
+            payload_type: 96,
+            sequence: index[layer] as u16,
+            timestamp: 5,
+            ssrc: 0x2000 + layer as u32,
+            csrcs: &[],
+            extensions: &[(MID, b"m7"), (RID, RIDS[layer].as_bytes())],
+        };
+        let header_len = fields.write(&mut bytes);
+        bytes.extend_from_slice(&sps(width));
+        world.peers[0].send_rtp(bytes, header_len, index[layer]);
+        index[layer] += 1;
+        world.run_ms(1);
+    }
+    world.run_ms(50);
+    let sent = world.core.stats().rtp_sent - before;
+    assert!(sent <= 800, "{sent} packets for 400");
 }
