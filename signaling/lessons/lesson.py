@@ -421,10 +421,12 @@ class RunningLesson:
     # --- after the disk ---------------------------------------------------------------------
 
     async def _append(self, entries: Sequence[Entry]) -> None:
+        began = self._loop.time()
         if entries[0].pos == 1:
             await self._store.create(self.id, self.log, entries)
         else:
             await self._store.append(self.log, entries)
+        self._meters.commit_s.observe(self._loop.time() - began)
 
     def _committed(self, entries: Sequence[Entry], state: Lesson) -> None:
         self._meters.commits += 1

@@ -18,7 +18,7 @@ from signaling.stores.sqlite import SqliteStore
 from signaling.web import metrics, pages, rest, whip, ws
 from signaling.web.context import CONTEXT, Context
 from signaling.web.patience import Patience
-from signaling.web.problems import of, problem
+from signaling.web.problems import CODE, of, problem
 from signaling.web.throttle import Throttle
 
 log = structlog.get_logger("signaling.app")
@@ -143,6 +143,8 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
     found.meters.http[route, response.status] += 1
+    if CODE in response:
+        found.meters.refusals[response[CODE]] += 1
     return response
 
 

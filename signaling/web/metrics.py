@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from signaling.errors import KelianError
-from signaling.lessons.meters import Meters
+from signaling.lessons.meters import Histogram, Meters
 from signaling.stores import StoreError
 from signaling.web.context import Context, context
 
@@ -87,6 +87,7 @@ def _own(found: Context) -> Iterator[str]:
     yield from _one("queued_bytes_max", "gauge", "Not yet taken by the slowest", max(queued, default=0))
     yield from _one("events_total", "counter", "Events written to logs", meters.events)
     yield from _one("commits_total", "counter", "Batches of events committed", meters.commits)
+    yield from _histogram("commit_seconds", "From deciding to the disk, a batch", meters.commit_s)
     yield from _one("loop_lag_seconds", "gauge", "Event loop's delay now", meters.loop_lag_s)
     yield from _one("loop_lag_max_seconds", "gauge", "Worst delay since last asked", meters.loop_lag_max_s)
     yield from _one("lessons", "gauge", "Lessons running", len(registry.lessons))
@@ -108,13 +109,25 @@ def _node(stats: dict[str, int | float | str]) -> Iterator[str]:
         yield from _many("node_info", "gauge", "The media node", tuple(texts), [(tuple(texts.values()), 1)])
     for name, value in sorted(stats.items()):
         if not isinstance(value, str):
-            yield from _one(f"node_{NAME.sub('_', name)}", "gauge", "Of the media node", value)
+            kind = "counter" if name.endswith("_total") else "gauge"
+            yield from _one(f"node_{NAME.sub('_', name)}", kind, "Of the media node", value)
 
 
 def _one(name: str, kind: str, about: str, value: float) -> Iterator[str]:
     yield f"# HELP kelian_{name} {about}."
     yield f"# TYPE kelian_{name} {kind}"
     yield f"kelian_{name} {value}"
+
+
+def _histogram(name: str, about: str, values: Histogram) -> Iterator[str]:
+    yield f"# HELP kelian_{name} {about}."
+    yield f"# TYPE kelian_{name} histogram"
+    total = 0
+    for bound, count in zip((*values.bounds, "+Inf"), values.counts, strict=True):
+        total += count
+        yield f'kelian_{name}_bucket{{le="{bound}"}} {total}'
+    yield f"kelian_{name}_sum {values.sum}"
+    yield f"kelian_{name}_count {total}"
 
 
 def _many(

@@ -7,6 +7,8 @@ from aiohttp import web
 
 from signaling import errors
 
+CODE: web.ResponseKey[str] = web.ResponseKey("code", str)  # of a response that is a problem
+
 
 class Problem(msgspec.Struct, omit_defaults=True):
     type: str
@@ -46,9 +48,11 @@ def problem(
         sent["Retry-After"] = str(retry_after_s)
     if status == 401:
         sent["WWW-Authenticate"] = 'Bearer realm="kelian"'
-    return web.Response(
+    response = web.Response(
         body=msgspec.json.encode(body), status=status, headers=sent, content_type="application/problem+json"
     )
+    response[CODE] = code
+    return response
 
 
 def of(error: errors.KelianError, headers: Mapping[str, str] | None = None) -> web.Response:

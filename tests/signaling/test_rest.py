@@ -220,8 +220,13 @@ async def test_health_and_metrics(server: Server, door: Door) -> None:
     await lecturer.ask("chat", text="hello")
     async with door.http.get("/readyz") as response:
         assert (response.status, (await response.json())["checks"]) == (200, {"store": "ok"})
+    async with door.http.get("/api/v1/lessons") as response:
+        assert response.status == 401
     async with door.http.get("/metrics") as response:
         lines = (await response.text()).splitlines()
+    assert 'kelian_refusals_total{code="bad_key"} 1' in lines
+    assert 'kelian_commit_seconds_bucket{le="+Inf"} 2' in lines
+    assert "kelian_commit_seconds_count 2" in lines
     assert "kelian_connections 1" in lines
     assert 'kelian_requests_total{type="chat",outcome="ok"} 1' in lines
     assert 'kelian_participants{role="lecturer"} 1' in lines
