@@ -8,6 +8,7 @@ pages then offer anew.
 import asyncio
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -468,5 +469,7 @@ def check_labels(labels: dict[str, str], role: Role) -> None:
     for label in labels.values():
         if label not in allowed:
             raise KelianError("bad_label", label=label[:64])
-    if len(set(labels.values())) != len(labels):
+    counts = Counter(labels.values())
+    counts["board"] -= 1  # a lecturer's own, and the slot for another's: the node tells them by direction
+    if any(count > 1 for count in counts.values()):
         raise KelianError("bad_label", why="a label is given twice")

@@ -91,6 +91,10 @@ async def test_what_an_offer_may_not_ask_for(door: Door) -> None:
     peer = Peer(slots=["private"])
     assert (await offer(observer, peer))["code"] == "bad_label"  # nobody speaks with a guest in private
     await peer.close()
+    twice = {"0": "board", "1": "board", "2": "camera"}  # a lecturer's own, and the slot for another's
+    assert (await lecturer.ask("offer", sdp="v=0", labels=twice))["code"] == "bad_sdp"
+    refused = await lecturer.ask("offer", sdp="v=0", labels={**twice, "3": "camera"})
+    assert refused["code"] == "bad_label"
     peer = Peer(sends={"camera": Picture(RED)})
     answer = await offer(lecturer, peer)
     session = answer["session"]

@@ -11,9 +11,13 @@ const ANSWER = [
   '',
 ].join('\r\n')
 
+const LOOPBACK = 'a=candidate:4 1 udp 2130706431 127.0.0.1 8082 typ host\r\n'
+
 describe('the addresses of an answer', () => {
   it('are those that take UDP', () => {
     expect(mediaAddresses(ANSWER)).toEqual(['192.0.2.7:8082', '[2001:db8::7]:8082'])
+    expect(mediaAddresses(LOOPBACK + ANSWER + ANSWER)).toEqual(mediaAddresses(ANSWER))
+    expect(mediaAddresses(LOOPBACK)).toEqual(['127.0.0.1:8082'])
     expect(mediaAddresses('v=0\r\n')).toEqual([])
   })
 

@@ -66,7 +66,7 @@ function slotSamples(session: MediaSession, rows: readonly Row[]): Record<string
   const inbound = rows.filter((row) => row.type === 'inbound-rtp')
   const slots: Record<string, SlotSample> = {}
   for (const [slot, receiver] of session.receivers) {
-    const mid = session.midOf(slot)
+    const mid = session.midOf(slot, 'receive')
     const row = inbound.find((one) => (one.mid === undefined ? one.trackIdentifier === receiver.track.id : one.mid === mid))
     slots[slot] = {
       framesDecoded: row?.framesDecoded ?? 0,
@@ -90,7 +90,7 @@ function capturedFrames(rows: readonly Row[]): Record<string, number> {
 function sentPackets(session: MediaSession, rows: readonly Row[]): Record<Use, number> {
   const outbound = rows.filter((row) => row.type === 'outbound-rtp')
   const of = (use: Use) => {
-    const mid = session.midOf(use)
+    const mid = session.midOf(use, 'send')
     return mid === null ? 0 : sum(outbound.filter((row) => row.mid === mid), (row) => row.packetsSent)
   }
   return { camera: of('camera'), microphone: of('microphone'), board: of('board') }

@@ -31,6 +31,7 @@ export interface SessionHandlers {
 
 interface Line {
   label: string
+  side: 'send' | 'receive'
   transceiver: RTCRtpTransceiver
 }
 
@@ -83,9 +84,9 @@ export class MediaSession {
     return await this.pc.getStats()
   }
 
-  /** For the watcher: a sender's m-line id, by which its statistics are found. */
-  midOf(label: string): string | null {
-    return this.lines.find((line) => line.label === label)?.transceiver.mid ?? null
+  /** For the watcher: an m-line's id, by which its statistics are found. A lecturer sends `board` and has the slot. */
+  midOf(label: string, side: 'send' | 'receive'): string | null {
+    return this.lines.find((line) => line.label === label && line.side === side)?.transceiver.mid ?? null
   }
 
   /** The SDP of both sides, for the technician. */
@@ -126,7 +127,7 @@ export class MediaSession {
   private add(label: string, kind: MediaKind, init: RTCRtpTransceiverInit): RTCRtpTransceiver {
     const transceiver = this.pc.addTransceiver(kind, init)
     trim(transceiver, kind, this.plan.codec)
-    this.lines.push({ label, transceiver })
+    this.lines.push({ label, side: init.direction === 'sendonly' ? 'send' : 'receive', transceiver })
     return transceiver
   }
 
