@@ -1,1 +1,1 @@
-"""The `kelian` command: serve, demo, token, lesson, publish, watch."""
+"""The `kelian` command: serve, node, demo, token, lesson, publish, watch."""
