@@ -15,7 +15,7 @@ from signaling.log.commands import SYSTEM
 from signaling.log.decide import Refusal
 from signaling.protocol.requests import EndLesson
 from signaling.stores import LessonRow
-from signaling.web import bearer, openapi
+from signaling.web import bearer, intake, openapi
 from signaling.web.bodies import (
     PREFIX,
     LessonBody,
@@ -160,12 +160,7 @@ async def _body(request: web.Request, kind: type[B]) -> B:
     """The JSON body, checked. Raises KelianError."""
     if request.content_type != "application/json":
         raise KelianError("unsupported_media_type", got=request.content_type)
-    limit = context(request).settings.limits.body_bytes
-    if (request.content_length or 0) > limit:
-        raise KelianError("too_large", limit=limit)
-    data = await request.read()
-    if len(data) > limit:
-        raise KelianError("too_large", limit=limit)
+    data = await intake.body(request, context(request).settings.limits.body_bytes, beyond="too_large")
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:

@@ -20,7 +20,7 @@ from signaling.lessons.media import VIEWER_MARK, MediaSession
 from signaling.log.decide import Refusal
 from signaling.log.events import Use
 from signaling.log.roles import RIGHTS
-from signaling.web import bearer
+from signaling.web import bearer, intake
 from signaling.web.context import context
 from signaling.web.problems import of, problem
 
@@ -256,12 +256,7 @@ def _accepts_sdp(request: web.Request) -> bool:
 async def _text(request: web.Request, content_type: str) -> str:
     if request.content_type != content_type:
         raise KelianError("unsupported_media_type", got=request.content_type, want=content_type)
-    limit = context(request).settings.limits.offer_bytes
-    if (request.content_length or 0) > limit:
-        raise KelianError("offer_too_large", limit=limit)
-    data = await request.read()
-    if len(data) > limit:
-        raise KelianError("offer_too_large", limit=limit)
+    data = await intake.body(request, context(request).settings.limits.offer_bytes, beyond="offer_too_large")
     try:
         return data.decode()
     except UnicodeDecodeError:

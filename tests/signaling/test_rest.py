@@ -13,6 +13,7 @@ from yarl import URL
 from signaling import errors
 from signaling.auth import tokens
 from signaling.config import Limits, Rate, Settings
+from signaling.web import intake
 from signaling.web.app import Server
 from signaling.web.patience import Patience
 from tests.signaling.doors import Door
@@ -212,6 +213,18 @@ async def test_a_key_that_is_no_text_is_a_wrong_key(server: Server) -> None:
     writer.write(b"GET /api/v1/lessons HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: " + bearer)
     writer.write(b"\r\n\r\n")
     assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+
+
+async def test_a_body_that_does_not_end_is_refused(
+    server: Server, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(intake.body.__kwdefaults__, "within_s", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    head = f"Host: x\r\nAuthorization: {door.api['Authorization']}\r\nContent-Type: application/json\r\n"
+    writer.write(f"POST /api/v1/lessons HTTP/1.1\r\n{head}Content-Length: 9\r\n\r\n{{".encode())
+    async with asyncio.timeout(3):
+        assert (await reader.readline()).split()[1] == b"400"
     writer.close()
 
 
