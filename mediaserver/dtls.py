@@ -66,21 +66,14 @@ class _Datagrams:
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         self._sink = send
-        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
 
     def put(self, datagram: bytes) -> None:
         if datagram and self._waiting.qsize() < MAX_WAITING_DATAGRAMS:
             self._waiting.put_nowait(datagram)
 
-    def end(self) -> None:
-        self._waiting.put_nowait(None)
-
     async def _recv(self) -> bytes:
-        datagram = await self._waiting.get()
-        if datagram is None:
-            self._waiting.put_nowait(None)
-            raise ConnectionError
-        return datagram
+        return await self._waiting.get()
 
     async def _send(self, data: bytes) -> None:
         self._sink(data)
@@ -216,7 +209,7 @@ class DtlsSession:
         except TimeoutError:
             self._on_end("dtls_timeout")
             return
-        except SSL.Error as error:
+        except Exception as error:  # whatever a peer makes OpenSSL or aiortc raise: this one session ends
             log.warning("handshake failed", error=repr(error))
             self._on_end("dtls_failed")
             return

@@ -7,8 +7,9 @@ and media stay as they are.
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -44,6 +45,11 @@ TICK_S = 0.25  # levels are told at most this often
 CONNECT_TIMEOUT_S = 30.0  # from the answer to ICE and DTLS being done
 RETURN_TIMEOUT_S = 30.0  # from a lost path to the end of the session
 
+if TYPE_CHECKING:
+    from mediaserver._engine import Event  # a name for the type checker only
+
+T = TypeVar("T")
+
 log = structlog.get_logger("node")
 
 
@@ -74,6 +80,7 @@ class Node:
         self._ticker: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._refusals: dict[str, int] = {}
+        self._faults = 0
 
     @property
     def channel_port(self) -> int:
@@ -91,9 +98,12 @@ class Node:
         self._loop.remove_reader(self._engine.event_fd)
         if self._ticker:
             self._ticker.cancel()
-        await self._server.close()
-        await asyncio.gather(*self._closing, *(session.dtls.close() for session in self._sessions.values()))
-        self._engine.close()
+        try:
+            await self._server.close()
+            goodbyes = (session.dtls.close() for session in self._sessions.values())
+            await asyncio.gather(*self._closing, *goodbyes, return_exceptions=True)
+        finally:
+            self._engine.close()
 
     # --- signaling -> node ------------------------------------------------------------------
 
@@ -264,6 +274,7 @@ class Node:
             "channel_connections": self._server.connections,
             "channel_frame_errors": self._server.frame_errors,
             "channel_handler_errors": self._server.handler_errors,
+            "faults": self._faults,
             **{f"offers_refused_{code}": count for code, count in self._refusals.items()},
         }
 
@@ -279,7 +290,7 @@ class Node:
 
     def _forget_if_idle(self, name: str) -> None:
         lesson = self._lessons.get(name)
-        if lesson and not lesson.sessions and lesson.plan == Plan():
+        if lesson and lesson.is_idle:
             del self._lessons[name]
             del self._by_group[lesson.group]
 
@@ -291,21 +302,32 @@ class Node:
 
     def _take_events(self) -> None:
         for event in self._engine.take_events():
-            match event:
-                case ("dtls", transport, datagram):
-                    if session := self._by_transport.get(transport):
-                        session.dtls.receive(datagram)
-                case ("ice", transport, state, remote):
-                    if session := self._by_transport.get(transport):
-                        self._on_ice(session, state, remote)
-                case ("source", source, live):
-                    self._on_source(source, live)
-                case ("slot", transport, mid, source):
-                    if (session := self._by_transport.get(transport)) and (name := session.names.get(mid)):
-                        self._server.send(SlotState(session=session.session, slot=name, source=source))
-                case ("speakers", group, levels):
-                    if name := self._by_group.get(group):
-                        self._assign(self._lessons[name].hear(levels, self._loop.time()))
+            self._guarded(self._take_event, event)
+
+    def _take_event(self, event: "Event") -> None:
+        match event:
+            case ("dtls", transport, datagram):
+                if session := self._by_transport.get(transport):
+                    session.dtls.receive(datagram)
+            case ("ice", transport, state, remote):
+                if session := self._by_transport.get(transport):
+                    self._on_ice(session, state, remote)
+            case ("source", source, live):
+                self._on_source(source, live)
+            case ("slot", transport, mid, source):
+                if (session := self._by_transport.get(transport)) and (name := session.names.get(mid)):
+                    self._server.send(SlotState(session=session.session, slot=name, source=source))
+            case ("speakers", group, levels):
+                if name := self._by_group.get(group):
+                    self._assign(self._lessons[name].hear(levels, self._loop.time()))
+
+    def _guarded(self, action: Callable[[T], None], subject: T) -> None:
+        """A fault with one event or session must not cost the others theirs."""
+        try:
+            action(subject)
+        except Exception:
+            self._faults += 1
+            log.exception("not handled", subject=repr(subject)[:200])
 
     def _on_ice(self, session: Session, state: str, remote: str) -> None:
         log.info("ice", session=session.session, state=state, remote=remote)
@@ -315,10 +337,10 @@ class Node:
         self._update_state(session, "expired")
 
     def _on_keys(self, transport: int, profile: int, local: bytes, remote: bytes) -> None:
-        self._engine.set_srtp(transport, profile, local, remote)
-        session = self._by_transport[transport]
-        session.has_keys = True
-        self._update_state(session, "")
+        if session := self._by_transport.get(transport):  # it may have been closed meanwhile
+            self._engine.set_srtp(transport, profile, local, remote)
+            session.has_keys = True
+            self._update_state(session, "")
 
     def _update_state(self, session: Session, reason: str) -> None:
         if session.has_path and session.has_keys:
@@ -349,7 +371,7 @@ class Node:
     async def _tick_forever(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._tick(self._loop.time())
+            self._guarded(self._tick, self._loop.time())
 
     def _tick(self, now: float) -> None:
         for name, lesson in self._lessons.items():

@@ -138,6 +138,15 @@ async def test_garbage_before_the_handshake_is_survived() -> None:
     await call.close()
 
 
+async def test_a_fault_in_a_handshake_ends_its_session() -> None:
+    def fail(index: int, data: bytes) -> bool:
+        raise RuntimeError("on purpose")
+
+    call = await Call(drop=fail).run()
+    assert call.ends == ["dtls_failed"]
+    await call.close()
+
+
 async def test_a_lost_flight_is_sent_again() -> None:
     call = await Call(drop=lambda index, data: index == 1).run()
     assert len(call.keys) == 1

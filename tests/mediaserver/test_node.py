@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -251,6 +252,44 @@ async def test_who_never_comes_and_who_does_not_return_is_forgotten(stage: Stage
     stage.node._tick(now() + RETURN_TIMEOUT_S)
     expired = SessionState(session="student", state="closed", reason="expired")
     await eventually(lambda: expired in heard, "the end of a session that did not return")
+
+
+async def test_a_fault_with_one_event_costs_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+
+    def fail_first(source: int, live: bool) -> None:
+        taken.append(source)
+        if source == 1:
+            raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(stage.node, "_on_source", fail_first)
+    monkeypatch.setattr(
+        stage.node, "_engine", SimpleNamespace(take_events=lambda: [("source", 1, True), ("source", 2, True)])
+    )
+    stage.node._take_events()
+    monkeypatch.undo()
+    assert taken == [1, 2]
+    stats = (await stage.signaling.client.request(GetStats(req=0))).stats
+    assert stats["faults"] == 1
+
+
+async def test_a_fault_in_one_tick_does_not_end_the_ticks(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: list[float] = []
+
+    def fail(now: float) -> None:
+        ticks.append(now)
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(stage.node, "_tick", fail)
+    await eventually(lambda: len(ticks) >= 2, "another tick")
+
+
+async def test_keys_that_come_after_the_end_are_left(stage: Stage) -> None:
+    stage.node._on_keys(99, 7, bytes(28), bytes(28))
+    stats = (await stage.signaling.client.request(GetStats(req=0))).stats
+    assert stats["drop_command"] == 0
 
 
 async def test_ice_restarts_keep_the_media(stage: Stage) -> None:
