@@ -139,6 +139,11 @@ class Lesson(Commands):
     def connected(self) -> bool:
         return self._ready.is_set()
 
+    @property
+    def over(self) -> bool:
+        """Left, ended or refused for good: nothing comes back by itself."""
+        return self._ended is not None
+
     async def until(self, condition: Callable[["Lesson"], _T], timeout_s: float | None = 10.0) -> _T:
         """Waits until `condition(lesson)` is true, and returns it. TimeoutError, or why it ended."""
         async with asyncio.timeout(timeout_s):

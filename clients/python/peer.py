@@ -34,6 +34,8 @@ class Line(Protocol):
     def welcome(self) -> Welcome: ...
     @property
     def codec(self) -> Codec: ...
+    @property
+    def over(self) -> bool: ...
     async def offer(self, sdp: str, labels: dict[str, str]) -> Answer: ...
     async def tell_published(self, session: str, use: Use, on: bool) -> None: ...
     async def close_session(self, session: str) -> None: ...
@@ -151,7 +153,7 @@ class Media:
     # --- mending ---------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Offers anew whenever the session is lost, and says again what is published."""
+        """Offers anew when the session is lost, and says again what is published, until the lesson ends."""
         backoff = Backoff(first_s=0.2, most_s=LONGEST_WAIT_S)
         while True:
             backoff.up(time.monotonic())
@@ -165,6 +167,9 @@ class Media:
                             await self._tell(use, True)
                     break
                 except (KelianError, ConnectionError, TimeoutError) as error:
+                    await self._hang_up()  # also of a connection that stands, but could not be announced
+                    if self._line.over:
+                        return
                     wait_s = backoff.down(time.monotonic())
                     if isinstance(error, Refused) and error.retry_after_ms is not None:
                         wait_s = max(wait_s, error.retry_after_ms / 1000)
