@@ -6,6 +6,7 @@ The rules are `signaling.log`'s; here they meet time, sockets, the store and the
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import structlog
@@ -46,27 +47,17 @@ QUIET = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
 class Hooks:
     """What the lesson tells the outside (the registry and the media), none of which may wait."""
 
-    def __init__(
-        self,
-        *,
-        planned: Callable[["RunningLesson", Plan], None],
-        left: Callable[["RunningLesson", str], None],
-        ended: Callable[["RunningLesson"], None],
-        voided: Callable[["RunningLesson"], None],
-        failed: Callable[["RunningLesson"], None],
-        live: Callable[[int], bool],
-        claim: Callable[["RunningLesson", Connection, str], bool],
-    ) -> None:
-        self.planned = planned
-        self.left = left
-        self.ended = ended
-        self.voided = voided
-        self.failed = failed
-        self.live = live
-        self.claim = claim
+    planned: Callable[["RunningLesson", Plan], None]
+    left: Callable[["RunningLesson", str], None]
+    ended: Callable[["RunningLesson"], None]
+    voided: Callable[["RunningLesson"], None]
+    failed: Callable[["RunningLesson"], None]
+    live: Callable[[int], bool]
+    claim: Callable[["RunningLesson", Connection, str], bool]
 
 
 class RunningLesson:
