@@ -100,11 +100,13 @@ impl Core {
             self.close_producer(source);
         }
         let transport = self.transports.remove(t)?;
-        for s in transport.slots {
+        for &s in &transport.slots {
             self.slots.remove(s);
-            // Rare, and the only place where subscriptions of a slot must all be found.
-            self.producers.iter_mut().for_each(|producer| producer.slots.retain(|&slot| slot != s));
         }
+        // The only place where subscriptions of a slot must all be found: one walk for all of them,
+        // for a lesson of a thousand ends with as many of these.
+        let slots = &self.slots;
+        self.producers.iter_mut().for_each(|producer| producer.slots.retain(|&s| slots.get(s).is_some()));
         for path in transport.ice.paths() {
             self.forget_address(t, path);
         }

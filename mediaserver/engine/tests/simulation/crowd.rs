@@ -6,6 +6,7 @@ use _engine::core::{Codec, Command, Core, ExtensionIds, IceCredentials, MediaKin
 use _engine::wire::srtp::Profile;
 use _engine::wire::stun::{Builder, Class, IntegrityKey};
 
+use crate::sender::Sender;
 use crate::world::NODE_NTP;
 
 const TRANSPORTS: u64 = 1000;
@@ -70,4 +71,28 @@ fn a_second_of_an_idle_crowd() {
     let spent = began.elapsed() / 5;
     println!("{TRANSPORTS} transports, {SLOTS} slots each: {spent:?} for a second of ticks");
     assert!(spent < Duration::from_millis(50), "{spent:?}");
+}
+
+/// The packet thread does nothing else while a transport is closed.
+#[test]
+#[ignore = "a measurement: times depend on the machine"]
+fn a_crowd_leaves() {
+    let start = Instant::now();
+    let mut core = crowd(start);
+    for source in 1..=SLOTS {
+        let transport = u64::from(source);
+        let mut parameters = Sender::new(source, Codec::H264).parameters();
+        parameters.rids = ["q", "h", "f"].map(String::from).to_vec();
+        core.command(start, Command::OpenProducer { transport, parameters });
+        let mid = (source - 1).to_string();
+        let changes = (0..TRANSPORTS).map(|transport| (transport, mid.clone(), source));
+        core.command(start, Command::Assign(changes.collect()));
+    }
+    let began = Instant::now();
+    for transport in (0..TRANSPORTS).rev() {
+        core.command(start, Command::CloseTransport { transport });
+    }
+    let spent = began.elapsed() / TRANSPORTS as u32;
+    println!("{spent:?} to close one of {TRANSPORTS} transports with {SLOTS} subscriptions each");
+    assert!(spent < Duration::from_millis(1), "{spent:?}");
 }
