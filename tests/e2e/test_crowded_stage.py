@@ -63,5 +63,5 @@ def test_a_second_lecturer_sees_the_first(playwright: Playwright, tmp_path: Path
         second.until(lambda: second.sees("lecturer.video", CO), "sees the other, whom the class sees", 20)
         second.until(lambda: second.status("board") == "playing", "sees the other's board")
         second.until(lambda: second.hears("lecturer.audio", CO), "hears the other")
-        assert "没有在播" in second.page.get_by_test_id("live").inner_text()
+        assert "另一位主讲在播" in second.page.get_by_test_id("live").inner_text()
         second.page.screenshot(path=str(ARTIFACTS / "second-lecturer.png"))
