@@ -148,7 +148,6 @@ class Media:
         defaults: Iterable[str] = (),
         owner: Connection | None = None,
         etag: str = "",
-        expires_s: int = 0,
         data: dict[str, str] | None = None,
     ) -> tuple[MediaSession, ch.SessionAnswered]:
         """Has one offer answered. Raises KelianError: the node's refusal, or that there is none."""
@@ -169,7 +168,6 @@ class Media:
             kind=kind,
             sources=sources,
             etag=etag,
-            expires_s=expires_s,
             data=data or {},
         )
         answered = await self._answer(lesson, row, offer, labels, list(defaults))

@@ -47,7 +47,6 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["page", "whip", "whep"]
     sources: dict[Use, int] = {}
     etag: str = ""
-    expires_s: int = 0  # of the token that opened it; 0: with the participant's presence
     data: dict[str, str] = {}  # what its door wants to remember besides
 
 

@@ -135,7 +135,6 @@ async def _publish(
             offer=offer,
             defaults=[use for use in WHIP_SOURCES[source] if use in sends],
             etag=_new_etag(),
-            expires_s=grant.expires_s,
             data={"ufrag": _found(UFRAG, offer)},
         )
     except BaseException:
@@ -162,7 +161,6 @@ async def _watch(
         offer=offer,
         defaults=WHEP_SOURCES[source],
         etag=_new_etag(),
-        expires_s=grant.expires_s,
         data={"ufrag": _found(UFRAG, offer)},
     )
     return session, answered.answer
