@@ -41,7 +41,7 @@ def prepare(configuration: Configuration) -> list[Command]:
             f"cannot write to the data folder {data} ({error.strerror}); choose another with --data",
         ) from error
     return [
-        Command(name=MEDIA, argv=media_argv(configuration, channel)),
+        Command(name=MEDIA, argv=media_argv(configuration, data, channel)),
         Command(
             name=SIGNALING,
             argv=[sys.executable, "-m", "signaling", "--config-json", json.dumps(settings)],
@@ -90,13 +90,13 @@ async def _greet(url: str, greeting: str) -> None:
     click.echo(greeting)
 
 
-def media_argv(configuration: Configuration, channel: str) -> list[str]:
+def media_argv(configuration: Configuration, data: Path, channel: str) -> list[str]:
     port = configuration.media_port
     argv = [sys.executable, "-m", "mediaserver", "--channel", channel]
     argv += ["--bind", f"0.0.0.0:{port}"]
     if has_ipv6():
         argv += ["--bind", f"[::]:{port}"]
-    argv += ["--log-level", configuration.log_level]
+    argv += ["--journals", str(data / "journals"), "--log-level", configuration.log_level]
     for address in configuration.announce:
         argv += ["--announce", address]
     return argv
@@ -115,6 +115,7 @@ def signaling_settings(configuration: Configuration, data: Path, channel: str) -
         "node": channel,
         "web_root": configuration.web_root,
         "codec": configuration.codec,
+        "record": configuration.record == "on",
         "trusted_proxies": list(configuration.trusted_proxies),
         "cors_origins": list(configuration.cors_origins),
         "log_level": configuration.log_level,
