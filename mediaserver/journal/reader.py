@@ -6,6 +6,7 @@ like any other; a block that contradicts itself is a `JournalError` with its pos
 """
 
 import json
+import re
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,11 @@ BLOCK_MAX = 1 << 20  # bytes: a datagram and its options are far below
 END_OF_OPTIONS, COMMENT = 0, 1
 APPLICATION = 4  # in a section
 NAME, DESCRIPTION, RESOLUTION = 2, 3, 9  # of an interface
-DROPPED = 8  # in statistics: isb_usrdrop
+DROPPED = 7  # in statistics: isb_osdrop
 DISSECTOR_NAME = 12  # EXP_PDU_TAG_DISSECTOR_NAME
+
+_CHUNK = 1 << 16
+_KNOWN_TYPE = re.compile(rb"[\x01\x05\x06]\0\0\0|\x0a\x0d\x0d\x0a")
 
 _HEADER = struct.Struct("<II")
 _U32 = struct.Struct("<I")
@@ -262,23 +266,28 @@ class _Reader:
 
     def _find_next_block(self) -> None:
         """Goes to the next place that looks like a block of ours: known type, two equal lengths."""
+        start = self._position + 4  # all blocks are multiples of four
         while True:
-            self._position += 4  # all blocks are multiples of four
-            self._file.seek(self._position)
-            header = self._file.read(8)
-            if len(header) < 8:
+            self._file.seek(start)
+            chunk = self._file.read(_CHUNK)
+            for found in _KNOWN_TYPE.finditer(chunk):
+                at = start + found.start()
+                if at % 4 == 0 and self._is_block(at):
+                    self._file.seek(at)
+                    self._position = at
+                    return
+            if len(chunk) < _CHUNK:
                 self._file.seek(0, 2)
-                self._position = self._file.tell()
                 return
-            kind, length = _HEADER.unpack(header)
-            if kind not in (SECTION, INTERFACE, STATISTICS, PACKET):
-                continue
-            if length < 12 or length % 4 or length > BLOCK_MAX:
-                continue
-            self._file.seek(self._position + length - 4)
-            if self._file.read(4) == _U32.pack(length):
-                self._file.seek(self._position)
-                return
+            start += _CHUNK - 4
+
+    def _is_block(self, at: int) -> bool:
+        self._file.seek(at + 4)
+        length = int.from_bytes(self._file.read(4), "little")
+        if length < 12 or length % 4 or length > BLOCK_MAX:
+            return False
+        self._file.seek(at + length - 4)
+        return self._file.read(4) == _U32.pack(length)
 
 
 def described(text: str) -> Interface:

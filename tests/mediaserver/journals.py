@@ -84,7 +84,7 @@ def captured(number: int, arrival: Arrival) -> bytes:
 def dropped(number: int, at_ns: int, packets: int) -> bytes:
     head = struct.pack("<III", number, at_ns >> 32, at_ns & 0xFFFFFFFF)
     comment = f"gap: {at_ns - 1000}-{at_ns}, {packets} packets".encode()
-    return block(5, head + options((8, struct.pack("<Q", packets)), (1, comment)))
+    return block(5, head + options((7, struct.pack("<Q", packets)), (1, comment)))
 
 
 def journal(sendings: Sequence[Sending], extra: bytes = b"") -> bytes:
