@@ -18,6 +18,7 @@ from mediaserver.journal.reader import Interface
 from mediaserver.journal.timeline import Clock
 
 PATIENCE_S = 2.0  # a layer that is silent for so long gives way to a smaller one
+APART_NS = 3_600_000_000_000
 SAME_PICTURE_NS = 20_000_000  # of two layers, less apart than two pictures ever are
 CODECS = {"audio": ("opus",), "video": ("h264", "vp8")}
 
@@ -89,7 +90,8 @@ def by_participant(found: Sequence[Source]) -> list[Plan]:
     """A participant's camera and microphone in one file, the board in another.
 
     What a participant sends twice at the same time (two cameras) goes into further files; so does
-    a picture of another codec, which cannot share a track.
+    a picture of another codec, which cannot share a track, and what comes so much later that it is
+    another lesson of the same id.
     """
     files: dict[tuple[str, str], list[dict[str, list[Source]]]] = {}
     for source in sorted(found, key=lambda it: it.from_ns):
@@ -97,10 +99,7 @@ def by_participant(found: Sequence[Source]) -> list[Plan]:
         options = files.setdefault((source.owner, part), [])
         kind = source.interface.kind
         for option in options:
-            last = option[kind][-1] if option[kind] else None
-            if last is None or (
-                last.to_ns <= source.from_ns and last.interface.codec == source.interface.codec
-            ):
+            if _fits(source, option):
                 option[kind].append(source)
                 break
         else:
@@ -113,6 +112,14 @@ def by_participant(found: Sequence[Source]) -> list[Plan]:
             name = f"{_safe(owner)}-{part}" + (f"-{number}" if number > 1 else "")
             plans.append(Plan(name, tuple(option["video"]), tuple(option["audio"])))
     return plans
+
+
+def _fits(source: Source, file: Mapping[str, Sequence[Source]]) -> bool:
+    last = file[source.interface.kind][-1] if file[source.interface.kind] else None
+    if last is not None and (last.to_ns > source.from_ns or last.interface.codec != source.interface.codec):
+        return False
+    ended_ns = max(other.to_ns for track in file.values() for other in track)
+    return source.from_ns - ended_ns < APART_NS
 
 
 def _safe(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The journal of a lesson: what every recorded source sent, as it arrived (docs/recording.md).
+"""The journal of a lesson: what every recorded source sent, as it arrived (docs/journal.md).
 
 Here it is read: pcapng blocks (`reader`), RTP packets in order (`packets`), pictures and sound
 (`depacketize`, `h264`, `vp8`), and the moment of UTC at which each was made (`timeline`).

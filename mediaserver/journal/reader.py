@@ -1,4 +1,4 @@
-"""Reads one journal file: pcapng with an interface for each source (docs/recording.md).
+"""Reads one journal file: pcapng with an interface for each source (docs/journal.md).
 
 Blocks are read one after the other, so memory does not grow with the file. Unknown blocks are
 skipped. A file whose end is torn off, as a killed process or a power cut leaves it, is a journal

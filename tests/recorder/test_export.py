@@ -254,6 +254,21 @@ def test_each_source_alone_and_people_with_boards(tmp_path: Path) -> None:
     ]
 
 
+def test_another_days_lesson_of_the_same_id_is_another_file(tmp_path: Path) -> None:
+    today, tomorrow = Wire(0x11, 102, 90_000), Wire(0x12, 102, 90_000)
+    journals.camera(today, "h264", seconds=1)
+    journals.camera(tomorrow, "h264", seconds=1, from_s=86_400)
+    paths = [
+        journals.write(tmp_path, [journals.sending(5, today, "h264", CAMERA)], "20261009T080000Z-1"),
+        journals.write(tmp_path, [journals.sending(9, tomorrow, "h264", CAMERA)], "20261010T080000Z-1"),
+    ]
+    files = export.export("maths", paths, tmp_path / "out").manifest["files"]
+    assert [(file["name"], file["duration_s"] < 2) for file in files] == [
+        ("anna-camera.mp4", True),
+        ("anna-camera-2.mp4", True),
+    ]
+
+
 def test_pictures_without_any_key_frame_are_told_and_spoil_nothing(tmp_path: Path) -> None:
     picture, voice = person(seconds=1)
     late = [it for it in picture.arrivals if it.at_ns > journals.START_NS + 300_000_000]
