@@ -238,7 +238,7 @@ def _partial(target: Path) -> Iterator[Path]:
         for left in target.glob(f"{PARTIAL}*"):
             shutil.rmtree(left)
         partial = target / f"{PARTIAL}{secrets.token_hex(4)}"
-        partial.mkdir()
+        partial.mkdir(mode=0o700)  # it shows children
         try:
             yield partial
         finally:

@@ -43,6 +43,7 @@ def exported(
     path = made.folder / file["name"]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"]
     assert path.stat().st_size == file["bytes"]
+    assert made.folder.stat().st_mode & 0o777 == 0o700
     assert json.loads((made.folder / "manifest.json").read_text()) == made.manifest
     return file, play(path)
 
