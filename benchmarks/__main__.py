@@ -28,6 +28,7 @@ BENCHMARKS = {
     "capacity": Settings("--viewers 20 --seconds 3", "--viewers 50 --seconds 10"),
     "control": Settings("--clients 300", "--clients 1000"),
     "join": Settings("--rounds 50", "--rounds 500"),
+    "recording": Settings("--rounds 2 --seconds 2", "--rounds 10 --seconds 5"),
     "recovery": Settings("--kills 1 --subscribers 3 --apart 16", "--kills 10 --subscribers 4"),
     "switching": Settings("--swaps 6 --subscribers 3", "--swaps 30 --subscribers 4"),
 }

@@ -39,6 +39,9 @@ def arguments() -> argparse.Namespace:
         default=os.environ.get(SECRET_VARIABLE, ""),
         help=f"what signaling has to know to connect (default: ${SECRET_VARIABLE})",
     )
+    parser.add_argument(
+        "--journals", metavar="DIR", help="folder for what is recorded (default: nothing can be)"
+    )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args()
 
@@ -47,7 +50,13 @@ async def serve(options: argparse.Namespace) -> None:
     """Runs until SIGTERM or SIGINT. Raises OSError or ValueError when an address is no good."""
     bind = options.bind or ["0.0.0.0:7882", "[::]:7882"]
     candidates = announced_addresses(bind, options.announce, local_addresses())
-    node = Node(Engine(bind), options.channel, candidates=candidates, secret=options.secret)
+    node = Node(
+        Engine(bind, options.journals),
+        options.channel,
+        candidates=candidates,
+        secret=options.secret,
+        journals=options.journals is not None,
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

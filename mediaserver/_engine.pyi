@@ -47,22 +47,29 @@ EXTENSIONS: Mapping[str, str]
 repaired_rid, audio_level, twcc, abs_send_time, video_orientation, content_type, color_space,
 playout_delay."""
 
+JournalWord = Literal["ok", "slow", "full", "failed", "gap"]
+"""slow, full, failed: the disk does not keep up, has no room, or refuses; tried again until ok.
+gap: packets were lost before the journal, which says so."""
+
 Event = (
     tuple[Literal["dtls"], int, bytes]  # transport, datagram (RFC 7983: first byte 20-63)
     | tuple[Literal["ice"], int, Literal["connected", "moved", "expired"], str]  # remote address
     | tuple[Literal["source"], int, bool]  # source, RTP arrives (False after 2 s of silence)
     | tuple[Literal["slot"], int, str, int]  # transport, mid, the source now forwarded in it
     | tuple[Literal["speakers"], int, list[tuple[int, int]]]  # group, (source, level in -dBov), loudest first
+    | tuple[Literal["journal"], str, JournalWord, str]  # file, how it fares, details in English
 )
 
 @final
 class Engine:
     """One node's packet path: UDP sockets, one packet thread, no GIL in it."""
 
-    def __new__(cls, bind: Sequence[str]) -> Engine:
+    def __new__(cls, bind: Sequence[str], journal: str | None = None) -> Engine:
         """Binds and starts. Port 0 in the first address picks a port, used for all others.
 
-        Raises OSError when an address is taken or not ours.
+        `journal`: the folder of journals (docs/journal.md); what an earlier process of this folder
+        could not write any more is written first. Raises OSError when an address is taken or not
+        ours, the folder cannot be made, or there is no room for the ring in /dev/shm.
         """
     @property
     def port(self) -> int: ...
@@ -91,6 +98,13 @@ class Engine:
     def assign(self, changes: Sequence[tuple[int, str, int]]) -> None:
         """(transport, mid of the slot, source or 0), all at one instant."""
     def request_keyframe(self, source: int) -> None: ...
+    def record(self, source: int, file: str, label: str) -> None:
+        """Records a source, all layers and sender reports, until told to stop or it is closed.
+
+        `file`: a relative path below the folder of journals, ValueError if it is not; several
+        sources may share it. `label` goes into the journal as it is.
+        """
+    def stop_recording(self, source: int) -> None: ...
     def stats(self) -> dict[str, int]:
         """Counters of the node: packets, bytes, drops by reason."""
     def transport_stats(self, transport: int) -> dict[str, object] | None: ...

@@ -7,6 +7,7 @@ and media stay as they are.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -27,6 +28,7 @@ from mediaserver.channel.messages import (
     SessionAnswered,
     SessionState,
     SetPlan,
+    SetRecording,
     SlotState,
     SourceState,
     Stats,
@@ -37,6 +39,7 @@ from mediaserver.channel.server import ChannelServer
 from mediaserver.dtls import DtlsSession, NodeCertificate
 from mediaserver.lesson import Change, Lesson
 from mediaserver.plan import NOBODY, Plan
+from mediaserver.recording import Recordings
 from mediaserver.sdp.answer import Endpoint, Negotiated, Terms, negotiate, restart
 from mediaserver.sdp.description import Description, NegotiationError, parse_description
 from mediaserver.session import Session, SsrcAllocator, State, new_credentials
@@ -62,13 +65,17 @@ class Node:
         candidates: Sequence[str],
         secret: str = "",
         certificate: NodeCertificate | None = None,
+        journals: bool = False,
     ) -> None:
-        """`candidates`: the addresses to announce, without port, best first."""
+        """`candidates`: the addresses to announce, without port, best first. `journals`: whether the
+        engine has a folder for them."""
         self._engine = engine
         self._candidates = [(address, engine.port) for address in candidates]
         self._certificate = certificate or NodeCertificate.generateCertificate()
         self._server = ChannelServer(channel, secret, welcome=self._welcome, on_message=self._on_message)
         self._epoch = secrets.token_hex(8)
+        started = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self._recordings = Recordings(engine, f"{started}-{self._epoch}.pcapng", possible=journals)
         self._sessions: dict[str, Session] = {}
         self._by_transport: dict[int, Session] = {}
         self._by_source: dict[int, Session] = {}
@@ -125,6 +132,8 @@ class Node:
                     self._close(session, "closed_by_signaling")
             case EndLesson():
                 self._end_lesson(message.lesson)
+            case SetRecording():
+                self._set_recording(message)
             case Mend():
                 self._mend(message.session, message.slot)
             case GetStats():
@@ -213,6 +222,7 @@ class Node:
             self._engine.open_slot(transport, slot)
         self._sessions[session.session] = session
         self._by_transport[transport] = session
+        self._recordings.opened(session)
         self._assign(self._lesson(session.lesson).add(session))
         if negotiated.dtls_role == "server":
             dtls.start()
@@ -249,7 +259,16 @@ class Node:
         )
         return session
 
+    def _set_recording(self, wanted: SetRecording) -> None:
+        lesson = self._lessons.get(wanted.lesson)
+        sessions = lesson.sessions.values() if lesson else ()
+        if wanted.on:
+            self._server.send(self._recordings.start(wanted.lesson, wanted.folder, sessions))
+        else:
+            self._recordings.stop(wanted.lesson, sessions)
+
     def _end_lesson(self, name: str) -> None:
+        self._recordings.stop(name, ())
         if lesson := self._lessons.get(name):
             lesson.plan = Plan()
             for session in list(lesson.sessions.values()):
@@ -271,6 +290,7 @@ class Node:
             "sessions_connected": sum(session.state == "connected" for session in self._sessions.values()),
             "lessons": len(self._lessons),
             "sources_live": len(self._live),
+            "lessons_recorded": len(self._recordings),
             "channel_connections": self._server.connections,
             "channel_frame_errors": self._server.frame_errors,
             "channel_handler_errors": self._server.handler_errors,
@@ -320,6 +340,10 @@ class Node:
             case ("speakers", group, levels):
                 if name := self._by_group.get(group):
                     self._assign(self._lessons[name].hear(levels, self._loop.time()))
+            case ("journal", file, state, detail):
+                log.warning("journal", file=file, state=state, detail=detail)
+                if told := self._recordings.heard(file, state, detail):
+                    self._server.send(told)
 
     def _guarded(self, action: Callable[[T], None], subject: T) -> None:
         """A fault with one event or session must not cost the others theirs."""

@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     node_secret: str = ""  # asked for by a node over TCP; empty: $KELIAN_CHANNEL_SECRET
     web_root: str = ""  # built pages; empty: clients/web/dist beside this package
     codec: Literal["h264", "vp8"] = "h264"  # of lessons that do not say
+    record: bool = False  # new lessons from their start, those that do not say
     hello_timeout_ms: Positive = 10_000
     heartbeat_ms: Positive = 20_000
     grace_ms: Positive = 15_000  # a participant without a connection stays this long

@@ -33,6 +33,12 @@ class Child:
         """Of its one thread."""
         return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0])
 
+    def finish(self) -> None:
+        """Lets it come to its end."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
     def end(self) -> None:
         self.process.terminate()
         self.process.wait()
@@ -121,4 +127,5 @@ def main() -> None:
         given.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -47,9 +47,12 @@ class Slot:
     nack: bool = True
 
 
-def run(viewers: int) -> None:
-    """Prints the port; then, for each line on standard input, CPU time and counters."""
-    engine = Engine(["127.0.0.1:0"])
+def run(viewers: int, journal: str | None) -> None:
+    """Prints the port; then, for each line on standard input, CPU time and counters.
+
+    `journal`: a folder to record into.
+    """
+    engine = Engine(["127.0.0.1:0"], journal)
     for transport in range(viewers + 1):
         ufrag, password = credentials(transport)
         engine.open_transport(
@@ -59,6 +62,8 @@ def run(viewers: int) -> None:
         if transport:
             engine.open_slot(transport, Slot(ssrc=SLOT_SSRC + transport, rtx_ssrc=0x33333333 + transport))
     engine.open_producer(0, Producer())
+    if journal is not None:
+        engine.record(SOURCE, "lesson/benchmark.pcapng", "use=camera")
     engine.assign([(transport, "0", SOURCE) for transport in range(1, viewers + 1)])
     print(engine.port, flush=True)
     for _ in sys.stdin:
@@ -68,4 +73,4 @@ def run(viewers: int) -> None:
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]))
+    run(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)

@@ -16,6 +16,7 @@ from clients.cli.errors import BAD_CONFIGURATION, Problem
 from signaling.config import Limits
 
 CODECS = ("h264", "vp8")
+SWITCH = ("on", "off")
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -26,6 +27,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     announce: tuple[str, ...] = ()
     tls: str = "self"
     codec: str = "h264"
+    record: str = "off"
     api_keys: str = ""
     web_root: str = ""
     trusted_proxies: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ KEYS = (
     Key("announce", "ADDR", "告知客户端的地址，可多次", "address told to clients; may be repeated"),
     Key("tls", "self|off|CERT,KEY", "证书：自签、关闭或文件", "own certificate, none, or two PEM files"),
     Key("codec", "h264|vp8", "新课堂的视频编码", "video codec of new lessons"),
+    Key("record", "on|off", "新课堂是否从头录制", "record new lessons from their start"),
     Key("api_keys", "FILE", "接口密钥文件", "file with API keys; default DATA/keys.toml"),
     Key("web_root", "DIR", "网页目录", "built pages, if not those of this package"),
     Key("trusted_proxies", "ADDR", "可信的反向代理，可多次", "proxy whose X-Forwarded headers are believed"),
@@ -197,6 +200,7 @@ def _check(configuration: Configuration) -> None:
         ) from None
     for name, value, allowed in (
         ("codec", configuration.codec, CODECS),
+        ("record", configuration.record, SWITCH),
         ("log_level", configuration.log_level, LEVELS),
     ):
         if value not in allowed:

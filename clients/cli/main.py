@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import click
 
-from clients.cli import configuration, lessons, links, tokens
+from clients.cli import configuration, lessons, links, recordings, tokens
 from clients.cli.errors import NOT_REACHED, REFUSED, Commands, Problem
 from signaling.log.events import Role
 
@@ -127,6 +127,7 @@ def watch_command(
 
 
 cli.add_command(lessons.lesson_group)
+cli.add_command(recordings.recording_group)
 
 
 def own_url(settings: configuration.Configuration) -> str:

@@ -56,7 +56,7 @@ def prepare(configuration: Configuration) -> list[Command]:
         argv=[sys.executable, "-m", "signaling", "--config-json", json.dumps(settings)],
         environment=channel.environment(secret),
     )
-    return [signaling] if configuration.node else [media(configuration, node, secret), signaling]
+    return [signaling] if configuration.node else [media(configuration, data, node, secret), signaling]
 
 
 def prepare_node(configuration: Configuration) -> Command:
@@ -66,7 +66,11 @@ def prepare_node(configuration: Configuration) -> Command:
     if isinstance(where, TcpAddress):
         ports.check_channel(where.host, where.port)
     ports.check_media(configuration.media_port)
-    return media(configuration, configuration.channel, secret)
+    data = Path(configuration.data).absolute()
+    with writable(data):
+        data.mkdir(parents=True, exist_ok=True)
+        check_room(data)
+    return media(configuration, data, configuration.channel, secret)
 
 
 def run(commands: Sequence[Command], data: Path, url: str, greeting: str) -> None:
@@ -167,13 +171,13 @@ def waiting_for(checks: Mapping[str, str]) -> str:
     return f"课联 {zh} {missing} | Kelian: {en} {missing}"
 
 
-def media(configuration: Configuration, where: str, secret: str) -> Command:
+def media(configuration: Configuration, data: Path, where: str, secret: str) -> Command:
     port = configuration.media_port
     argv = [sys.executable, "-m", "mediaserver", "--channel", where]
     argv += ["--bind", f"0.0.0.0:{port}"]
     if has_ipv6():
         argv += ["--bind", f"[::]:{port}"]
-    argv += ["--log-level", configuration.log_level]
+    argv += ["--journals", str(data / "journals"), "--log-level", configuration.log_level]
     for address in configuration.announce:
         argv += ["--announce", address]
     return Command(name=MEDIA, argv=argv, environment=channel.environment(secret))
@@ -192,6 +196,7 @@ def signaling_settings(configuration: Configuration, data: Path, node: str) -> d
         "node": node,
         "web_root": configuration.web_root,
         "codec": configuration.codec,
+        "record": configuration.record == "on",
         "trusted_proxies": list(configuration.trusted_proxies),
         "cors_origins": list(configuration.cors_origins),
         "log_level": configuration.log_level,

@@ -76,6 +76,10 @@ class Commands(ABC):
     async def mark(self, label: str = "") -> None:
         await self.command(ask.Mark(req=self._number(), label=label))
 
+    async def record(self, on: bool) -> None:
+        """Begins to keep what is sent in the lesson, or ends that; everybody is told."""
+        await self.command(ask.Record(req=self._number(), on=on))
+
     async def end_lesson(self) -> None:
         await self.command(ask.EndLesson(req=self._number()))
 

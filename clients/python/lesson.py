@@ -6,7 +6,7 @@
             print(entry.pos, entry.event)
 
 `state` is the lesson as this participant may see it (docs/log.md, "State"), kept current by folding
-every event of the log; presence beside the log is in `slots`, `levels`, `counts` and `tally`.
+every event of the log; presence beside the log is in `slots`, `levels`, `counts`, `tally` and `journal`.
 """
 
 import asyncio
@@ -92,6 +92,7 @@ class Lesson(Commands):
         self.levels: list[tuple[int, int]] = []  # (source, -dBov), loudest first
         self.counts: dict[Role, int] = {}
         self.tally: replies.Tally | None = None
+        self.journal = replies.Journal(state="ok")  # of staff: how the recording fares
         self.waiting_with: list[Person] | None = None  # before the lecturer comes
         self.connections = 0  # how often the WebSocket was opened
         self.media: Media | None = None
@@ -387,6 +388,8 @@ class Lesson(Commands):
                 self.counts = reply.present
             case replies.Tally():
                 self.tally = reply
+            case replies.Journal():
+                self.journal = reply
             case replies.SessionLost():
                 if self.media is not None and self.media.session == reply.session:
                     self.media.lost()

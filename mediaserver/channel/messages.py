@@ -90,7 +90,18 @@ class GetStats(Message, tag="get_stats", frozen=True, kw_only=True):
     session: str = ""  # empty: the whole node
 
 
-ToNode = Hello | OpenSession | RestartIce | CloseSession | SetPlan | EndLesson | Mend | GetStats
+class SetRecording(Message, tag="set_recording", frozen=True, kw_only=True):
+    """Whether a lesson's sources are recorded, those that come later, too. Answered by JournalState
+    when on; saying it again changes nothing."""
+
+    lesson: str
+    on: bool
+    folder: str = ""  # of the lesson, below the node's folder of journals
+
+
+ToNode = (
+    Hello | OpenSession | RestartIce | CloseSession | SetPlan | EndLesson | Mend | GetStats | SetRecording
+)
 
 # --- node -> signaling ---------------------------------------------------------------------
 
@@ -156,4 +167,18 @@ class Stats(Message, tag="stats", frozen=True, kw_only=True):
     stats: dict[str, int | float | str]
 
 
-FromNode = Welcome | SessionAnswered | Refused | SessionState | SourceState | SlotState | Levels | Stats
+JournalWord = Literal["ok", "slow", "full", "failed", "gap"]
+
+
+class JournalState(Message, tag="journal_state", frozen=True, kw_only=True):
+    """How a lesson's journal fares. `gap`: packets were lost before it; the others last until the next."""
+
+    lesson: str
+    state: JournalWord
+    detail: str = ""  # English, for the technician
+
+
+FromNode = (
+    Welcome | SessionAnswered | Refused | SessionState | SourceState | SlotState | Levels | Stats
+    | JournalState
+)

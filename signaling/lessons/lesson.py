@@ -44,6 +44,7 @@ NO_ENTRY = ("no_such_lesson", "lesson_not_started")  # refusals of a join that m
 QUIET = (
     ev.Created, ev.Started, ev.Joined, ev.HandRaised, ev.HandLowered, ev.ChatSaid,
     ev.QuizAsked, ev.QuizTallied, ev.QuizClosed, ev.Marked,
+    ev.RecordingStarted, ev.RecordingStopped,
 )  # fmt: skip
 
 
@@ -58,6 +59,7 @@ class Hooks:
     failed: Callable[["RunningLesson"], None]
     live: Callable[[int], bool]
     claim: Callable[["RunningLesson", Connection, str], bool]
+    recording: Callable[["RunningLesson"], None]
 
 
 class RunningLesson:
@@ -255,7 +257,8 @@ class RunningLesson:
     def join(self, participant: str, role: ev.Role, done: Done) -> None:
         """Writes that somebody is here; a lecturer's coming makes the lesson if need be."""
         if role == "lecturer" and not self._pipeline.state.created:
-            created = Create(title=self.id, codec=self._settings.codec)
+            settings = self._settings
+            created = Create(title=self.id, codec=settings.codec, record=settings.record)
             self.submit(SYSTEM, created, lambda outcome: None)
         self.submit(Actor(participant, role), Join(participant=participant, role=role), done)
 
@@ -409,6 +412,9 @@ class RunningLesson:
     def levels(self, levels: list[tuple[int, int]]) -> None:
         self._presence.levels(levels)
 
+    def journal(self, journal: replies.Journal) -> None:
+        self._presence.journal(journal)
+
     # --- after the disk ---------------------------------------------------------------------
 
     async def _append(self, entries: Sequence[Entry]) -> None:
@@ -433,6 +439,8 @@ class RunningLesson:
                     self._hooks.left(self, who)
                 case ev.Started():
                     started = True
+                case ev.RecordingStarted() | ev.RecordingStopped():
+                    self._hooks.recording(self)
         self._fanout_pace.poke()
         if any(not isinstance(entry.event, QUIET) for entry in entries):
             self._replan(state)

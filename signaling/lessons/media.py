@@ -23,6 +23,7 @@ from signaling.config import Settings
 from signaling.errors import CATALOGUE, KelianError
 from signaling.lessons.connection import Connection
 from signaling.lessons.lesson import RunningLesson
+from signaling.lessons.meters import Meters
 from signaling.log.commands import SYSTEM, ChangeCodec, SessionLost, SourceLive
 from signaling.log.events import Codec, Role, Use
 from signaling.log.plan import Plan
@@ -59,15 +60,21 @@ class Media:
     """All media sessions of this signaling process, and the channel to their node."""
 
     def __init__(
-        self, settings: Settings, store: LessonStore, lesson: Callable[[str], RunningLesson | None]
+        self,
+        settings: Settings,
+        store: LessonStore,
+        meters: Meters,
+        lesson: Callable[[str], RunningLesson | None],
     ) -> None:
         """`lesson` finds a running lesson. Raises ValueError for a channel address that cannot be one."""
         self._settings = settings
         self._store = store
+        self._meters = meters
         self._lesson = lesson
         self._sessions: dict[str, MediaSession] = {}
         self._by_source: dict[int, MediaSession] = {}
         self._plans: dict[str, Plan] = {}  # lesson -> what was stated last
+        self._recorded: dict[str, bool] = {}  # likewise
         self._reconciling: set[str] = set()  # lessons whose turn comes within RECONCILE_S
         self._tasks: set[asyncio.Task[None]] = set()
         self._node: NodeClient | None = None
@@ -180,6 +187,7 @@ class Media:
         session = MediaSession(row, lesson.id, owner, tuple(answered.slots))
         self._add(session)
         self._state_plan(lesson)
+        self._state_recording(lesson)
         try:
             await self._store.put_session(row)
         except StoreError:
@@ -350,6 +358,11 @@ class Media:
     def forgotten(self, lesson: RunningLesson) -> None:
         """A lesson in which nothing goes on is no longer running here."""
         self._plans.pop(lesson.id, None)
+        self._recorded.pop(lesson.id, None)
+
+    def recording(self, lesson: RunningLesson) -> None:
+        """The log says that recording has begun, or is over."""
+        self._state_recording(lesson)
 
     def left(self, lesson: RunningLesson, participant: str) -> None:
         """A participant is gone, and with them whatever they sent and saw."""
@@ -360,6 +373,7 @@ class Media:
     def ended(self, lesson: RunningLesson) -> None:
         self._say(ch.EndLesson(lesson=lesson.id))
         self._plans.pop(lesson.id, None)
+        self._recorded.pop(lesson.id, None)
         for session in self.in_lesson(lesson.id):
             self._forget(session, gone=True)
 
@@ -371,6 +385,14 @@ class Media:
         self._say(
             ch.SetPlan(lesson=lesson.id, slots=plan.slots, floor=plan.floor, overrides=plan.overrides)
         )
+
+    def _state_recording(self, lesson: RunningLesson) -> None:
+        """As with the plan. A lesson is recorded into the folder of its id."""
+        on = lesson.state.recording
+        if self._recorded.get(lesson.id) == on or not self.connected:
+            return
+        self._recorded[lesson.id] = on
+        self._say(ch.SetRecording(lesson=lesson.id, on=on, folder=lesson.id))
 
     # --- what the node says -----------------------------------------------------------------
 
@@ -386,10 +408,12 @@ class Media:
         for stranger in there:
             self._say(ch.CloseSession(session=stranger))
         self._plans.clear()
+        self._recorded.clear()
         for lesson_id in {session.lesson for session in self._sessions.values()}:
             lesson = self._lesson(lesson_id)
             if lesson is not None:
                 self._state_plan(lesson)
+                self._state_recording(lesson)
 
     def _heard(self, message: ch.FromNode) -> None:
         match message:
@@ -405,6 +429,11 @@ class Media:
                 lesson = self._lesson(lesson_id)
                 if lesson is not None:
                     lesson.levels(levels)
+            case ch.JournalState(lesson=lesson_id, state=state, detail=detail):
+                self._meters.journal[state] += 1
+                lesson = self._lesson(lesson_id)
+                if lesson is not None:
+                    lesson.journal(replies.Journal(state=state, detail=detail))
             case _:
                 pass  # the rest is between node and page: CSRCs name the source of each slot
 

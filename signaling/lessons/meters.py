@@ -26,6 +26,7 @@ class Meters:
     refusals: Counter[str] = field(default_factory=Counter)  # by code, over WebSocket and HTTP
     goodbyes: Counter[str] = field(default_factory=Counter)  # by code
     http: Counter[tuple[str, int]] = field(default_factory=Counter)  # (route, status)
+    journal: Counter[str] = field(default_factory=Counter)  # what nodes said of journals, by state
     connections: int = 0
     sent_bytes: int = 0
     sent_frames: int = 0

@@ -45,6 +45,7 @@ class Presence:
         self.plan = Plan()
         self._slots_frames: dict[tuple[str, bool], bytes] = {}
         self._counts: dict[bool, replies.Counts] = {}  # for ops, for others
+        self._journal = replies.Journal(state="ok")
         self._levels: list[tuple[int, int]] = []
         self._levels_pace = Pace(LEVELS_S, self._send_levels)
         self._counts_pace = Pace(COUNTS_S, self._send_counts)
@@ -60,6 +61,8 @@ class Presence:
         connection.send(self._known_count(connection.role == "ops"))
         if RIGHTS[connection.role].staff and (open_quiz := self._tally()) is not None:
             connection.send(_tally_reply(*open_quiz))
+        if RIGHTS[connection.role].staff and self._journal.state != "ok":
+            connection.send(self._journal)
 
     # --- slots and sources ------------------------------------------------------------------
 
@@ -101,6 +104,16 @@ class Presence:
     def _shown(self, *, wall: bool) -> set[int]:
         slots = {source for slot, source in self.plan.slots.items() if wall or not _on_wall(slot)}
         return slots | set(self.plan.floor)
+
+    # --- recording --------------------------------------------------------------------------
+
+    def journal(self, journal: replies.Journal) -> None:
+        """A gap is told once; the other states last, and only a change of them is told."""
+        if journal.state != "gap":
+            if journal.state == self._journal.state:
+                return
+            self._journal = journal
+        broadcast(journal, [it for it in self._audience if RIGHTS[it.role].staff], self._meters)
 
     # --- levels, counts, tally --------------------------------------------------------------
 

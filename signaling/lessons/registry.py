@@ -28,7 +28,7 @@ class Registry:
         self.meters = meters
         self.store = store
         self.settings = settings
-        self.media = Media(settings, store, self.running)
+        self.media = Media(settings, store, meters, self.running)
         self._lessons: dict[str, RunningLesson] = {}
         self._loading: dict[str, asyncio.Task[RunningLesson]] = {}
         self._resting: set[RunningLesson] = set()  # idle at the last sweep, and not asked for since
@@ -41,6 +41,7 @@ class Registry:
             failed=self._failed,
             live=self.media.live,
             claim=self.media.claim,
+            recording=self.media.recording,
         )
 
     async def start(self) -> None:
@@ -83,14 +84,14 @@ class Registry:
             loading.add_done_callback(lambda _: self._loading.pop(lesson_id, None))
         return await asyncio.shield(loading)
 
-    async def create(self, lesson_id: str, title: str, codec: Codec) -> LessonRow:
+    async def create(self, lesson_id: str, title: str, codec: Codec, *, record: bool) -> LessonRow:
         """Makes a lesson before anybody comes. Raises KelianError (lesson_exists), StoreError."""
         lesson = await self.get(lesson_id)
         lesson = self._lessons.get(lesson_id, lesson)  # who waited for the same one may have replaced it
         if lesson.state.ended:
             self._lessons.pop(lesson_id, None)
             lesson = self._lessons[lesson_id] = self._new(lesson_id)
-        outcome = await lesson.do(SYSTEM, Create(title=title, codec=codec))
+        outcome = await lesson.do(SYSTEM, Create(title=title, codec=codec, record=record))
         if isinstance(outcome, Refusal):
             raise KelianError(outcome.code, **outcome.detail)
         row = await self.store.lesson(lesson_id)

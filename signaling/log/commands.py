@@ -30,6 +30,7 @@ class Internal(msgspec.Struct, frozen=True):
 class Create(Internal, frozen=True):
     title: str
     codec: Codec
+    record: bool = False  # from the start
 
 
 class ChangeCodec(Internal, frozen=True):
@@ -97,7 +98,8 @@ class CloseQuiz(Internal, frozen=True):
 
 Request = (
     requests.RaiseHand | requests.BringUp | requests.TakeDown | requests.Mute | requests.Spotlight
-    | requests.SetFloor | requests.Chat | requests.QuizAsk | requests.Mark | requests.EndLesson
+    | requests.SetFloor | requests.Chat | requests.QuizAsk | requests.Mark | requests.Record
+    | requests.EndLesson
 )
 Command = (
     Request | Create | ChangeCodec | Join | Leave | Publish | SourceLive | SourceLost | SessionLost

@@ -1,7 +1,7 @@
 """The rules of a lesson: `decide(state, actor, command, now) -> events | refusal`. Pure.
 
 An empty list means: agreed, and nothing changed (acknowledged without an event). So are repeats of
-raise_hand, mute, spotlight, set_floor, publish, join and leave. Repeats of bring_up, take_down,
+raise_hand, mute, spotlight, set_floor, record, publish, join and leave. Repeats of bring_up, take_down,
 quiz_ask, quiz_close, create and end_lesson are refused, because they tell the second of two
 people who clicked at once that the first already did.
 """
@@ -61,7 +61,8 @@ def decide(state: Lesson, actor: Actor, command: Command, now_ms: int) -> Decisi
         return refusal
     match command:
         case Create():
-            return [Decided(ev.Created(title=command.title, codec=command.codec))]
+            created = Decided(ev.Created(title=command.title, codec=command.codec))
+            return [created, Decided(ev.RecordingStarted())] if command.record else [created]
         case ChangeCodec():
             return _change_codec(state, command)
         case Join():
@@ -102,6 +103,8 @@ def decide(state: Lesson, actor: Actor, command: Command, now_ms: int) -> Decisi
         case rq.Mark():
             marked = ev.Marked(participant=actor.participant, label=command.label)
             return [Decided(marked, staff_and(actor.participant))]
+        case rq.Record():
+            return _record(state, command.on)
         case rq.EndLesson():
             return _end(state)
 
@@ -383,10 +386,16 @@ def _closed(quiz: Quiz, counts: Sequence[int], answered: int) -> Decided:
     return Decided(ev.QuizClosed(quiz=quiz.quiz, counts=list(counts), answered=answered))
 
 
+def _record(state: Lesson, on: bool) -> list[Decided]:
+    if on == state.recording:
+        return []
+    return [Decided(ev.RecordingStarted() if on else ev.RecordingStopped())]
+
+
 def _end(state: Lesson) -> Decision:
     """An open quiz is closed with the last tally: the runtime gives CloseQuiz before, to be exact."""
     quiz = state.quiz
     closing = []
     if quiz is not None and quiz.open:
         closing.append(_closed(quiz, quiz.counts or [0] * len(quiz.options), quiz.answered))
-    return [*closing, Decided(ev.Ended())]
+    return [*closing, *_record(state, False), Decided(ev.Ended())]

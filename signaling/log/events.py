@@ -126,6 +126,14 @@ class Marked(Event, tag="marked", frozen=True, kw_only=True):
     label: str = ""
 
 
+class RecordingStarted(Event, tag="recording_started", frozen=True, kw_only=True):
+    """Everybody's picture and voice are kept from now on; everybody is told."""
+
+
+class RecordingStopped(Event, tag="recording_stopped", frozen=True, kw_only=True):
+    pass
+
+
 class Ended(Event, tag="ended", frozen=True, kw_only=True):
     pass
 
@@ -133,7 +141,7 @@ class Ended(Event, tag="ended", frozen=True, kw_only=True):
 AnyEvent = (
     Created | CodecChanged | Started | Joined | Left | Published | Unpublished
     | HandRaised | HandLowered | StageEntered | StageLeft | Muted | Unmuted | Spotlighted | FloorSet
-    | ChatSaid | QuizAsked | QuizTallied | QuizClosed | Marked | Ended
+    | ChatSaid | QuizAsked | QuizTallied | QuizClosed | Marked | RecordingStarted | RecordingStopped | Ended
 )
 
 

@@ -19,11 +19,11 @@ WATCH = frozenset({"hello", "leave", "offer", "close_session", "layers", "mend",
 SEND = frozenset({"publish", "mute"})  # one's own media
 HAND = frozenset({"raise_hand", "take_down"})  # one's own hand, one's own leaving of the stage
 MODERATE = frozenset({"raise_hand", "bring_up", "take_down", "mute"})  # others', too
-LEAD = frozenset({"spotlight", "set_floor", "quiz_ask", "quiz_close", "end_lesson"})
+LEAD = frozenset({"spotlight", "set_floor", "quiz_ask", "quiz_close", "record", "end_lesson"})
 CHAT = frozenset({"chat"})
 MARK = frozenset({"mark"})
 ANSWER = frozenset({"quiz_answer"})
-END = frozenset({"end_lesson"})
+RUN = frozenset({"record", "end_lesson"})  # from outside of the lesson
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ RIGHTS: dict[Role, Rights] = {
     "researcher": Rights(may=WATCH | MARK),
     "parent":     Rights(may=WATCH),
     "technician": Rights(may=WATCH, staff=True),
-    "ops":        Rights(may=WATCH | END, staff=True),
+    "ops":        Rights(may=WATCH | RUN, staff=True),
 }
 # fmt: on
 

@@ -82,6 +82,7 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     ever_published: bool = False  # the codec is fixed
     spotlight: str | None = None
     floor_open: bool = False
+    recording: bool = False
     quizzes: tuple[Quiz, ...] = ()  # at most the last is open
     chat: tuple[ChatLine, ...] = ()  # to all
     private_chat: dict[str, tuple[ChatLine, ...]] = {}  # participant -> lines to and from them
@@ -188,6 +189,10 @@ def _applied(state: Lesson, entry: Entry, event: AnyEvent) -> Lesson:
             return replace(state, spotlight=event.participant)
         case ev.FloorSet():
             return replace(state, floor_open=event.open)
+        case ev.RecordingStarted():
+            return replace(state, recording=True)
+        case ev.RecordingStopped():
+            return replace(state, recording=False)
         case ev.ChatSaid():
             return _said(state, entry, event)
         case ev.QuizAsked():

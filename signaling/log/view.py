@@ -56,6 +56,7 @@ def view(state: Lesson, viewer: Actor) -> View:
         },
         "spotlight": state.spotlight,
         "floor_open": state.floor_open,
+        "recording": state.recording,
         "quiz": _quiz(state.quizzes[-1], staff) if state.quizzes else None,
         "past_quizzes": [_quiz(quiz, staff) for quiz in state.quizzes[:-1]],
         "chat": [_line(line) for line in _chat(state, own)],
@@ -111,6 +112,10 @@ def fold_view(view: View, entry: LogEvent | Entry) -> View:
             return {**view, "spotlight": event.participant}
         case ev.FloorSet():
             return {**view, "floor_open": event.open}
+        case ev.RecordingStarted():
+            return {**view, "recording": True}
+        case ev.RecordingStopped():
+            return {**view, "recording": False}
         case ev.ChatSaid():
             said = ChatLine(
                 pos=entry.pos, at_ms=entry.at_ms, participant=event.participant, text=event.text, to=event.to

@@ -157,6 +157,14 @@ class Tally(Reply, tag="tally", frozen=True, kw_only=True):
     answered: int
 
 
+class Journal(Reply, tag="journal", frozen=True, kw_only=True):
+    """To staff: how the recording fares. slow, full and failed last until the next word; a gap is told
+    when it is over, and is written down in the journal."""
+
+    state: Literal["ok", "slow", "full", "failed", "gap"]
+    detail: str = ""  # English, for the technician
+
+
 class SessionLost(Reply, tag="session_lost", frozen=True, kw_only=True):
     session: str
     reason: Literal["node_lost", "disconnected", "closed"]
@@ -164,5 +172,5 @@ class SessionLost(Reply, tag="session_lost", frozen=True, kw_only=True):
 
 AnyReply = (
     Welcome | Waiting | Ack | Answer | Error | Goodbye | Events | Slots | Live | Levels | Counts | Tally
-    | SessionLost
+    | Journal | SessionLost
 )

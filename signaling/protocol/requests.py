@@ -115,6 +115,12 @@ class Mark(Request, tag="mark", frozen=True, kw_only=True):
     label: Label = ""
 
 
+class Record(Request, tag="record", frozen=True, kw_only=True):
+    """What is sent in the lesson is kept (on) or not. Everybody learns of it from the log."""
+
+    on: bool
+
+
 class EndLesson(Request, tag="end_lesson", frozen=True, kw_only=True):
     pass
 
@@ -135,5 +141,5 @@ class Mend(Request, tag="mend", frozen=True, kw_only=True):
 
 AnyRequest = (
     Hello | Leave | Ping | Offer | CloseSession | Publish | RaiseHand | BringUp | TakeDown | Mute | Spotlight
-    | SetFloor | Chat | QuizAsk | QuizAnswer | QuizClose | Mark | EndLesson | Layers | Mend
+    | SetFloor | Chat | QuizAsk | QuizAnswer | QuizClose | Mark | Record | EndLesson | Layers | Mend
 )

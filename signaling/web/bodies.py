@@ -21,6 +21,7 @@ class NewLesson(msgspec.Struct, forbid_unknown_fields=True):
     id: LessonId | None = None
     title: Annotated[str, Meta(max_length=200)] = ""
     codec: Codec | None = None
+    record: Annotated[bool | None, Meta(description="from the start; if absent, as configured")] = None
 
 
 class LessonBody(msgspec.Struct, kw_only=True):

@@ -91,6 +91,8 @@ def _own(found: Context) -> Iterator[str]:
     yield from _one("loop_lag_seconds", "gauge", "Event loop's delay now", meters.loop_lag_s)
     yield from _one("loop_lag_max_seconds", "gauge", "Worst delay since last asked", meters.loop_lag_max_s)
     yield from _one("lessons", "gauge", "Lessons running", len(registry.lessons))
+    recorded = sum(lesson.state.recording for lesson in registry.lessons)
+    yield from _one("lessons_recorded", "gauge", "Lessons that are recorded", recorded)
     yield from _one("media_sessions", "gauge", "Media sessions", media.session_count)
     yield from _one("media_node_connected", "gauge", "1 while the node is there", int(media.connected))
     yield from _many("participants", "gauge", "Participants present", ("role",), present.items())
@@ -98,6 +100,8 @@ def _own(found: Context) -> Iterator[str]:
     yield from _many("requests_total", "counter", "WebSocket requests", ("type", "outcome"), requests)
     yield from _many("refusals_total", "counter", "Errors told", ("code",), meters.refusals.items())
     yield from _many("goodbyes_total", "counter", "WebSockets closed", ("code",), meters.goodbyes.items())
+    journal = meters.journal.items()
+    yield from _many("journal_states_total", "counter", "What nodes said of journals", ("state",), journal)
     http = meters.http.items()
     yield from _many("http_requests_total", "counter", "HTTP requests", ("route", "status"), http)
 

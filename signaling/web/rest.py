@@ -51,7 +51,8 @@ async def _create(request: web.Request) -> web.Response:
     registry = context(request).registry
     lesson_id = body.id or secrets.token_hex(6)
     codec = body.codec or registry.settings.codec
-    row = await registry.create(lesson_id, tokens.tidy_name(body.title) or lesson_id, codec)
+    record = registry.settings.record if body.record is None else body.record
+    row = await registry.create(lesson_id, tokens.tidy_name(body.title) or lesson_id, codec, record=record)
     return _json(_lesson_body(row), status=201, headers={hdrs.LOCATION: f"{PREFIX}/lessons/{row.id}"})
 
 

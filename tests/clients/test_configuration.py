@@ -55,6 +55,7 @@ def test_limits_are_a_table_of_the_file() -> None:
         ({"http": "7880"}, {}, "7880"),
         ({"http": "::1:7880"}, {}, "::1:7880"),
         ({"codec": "av1"}, {}, "h264, vp8"),
+        ({"record": "maybe"}, {}, "on, off"),
         ({"tls": "certificate.pem"}, {}, "CERT,KEY"),
         ({"tls": "no-such.pem,no-such.key"}, {}, "no-such.pem"),
         ({}, {"announce": "x,y", "data": 5}, "data"),

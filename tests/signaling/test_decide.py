@@ -212,6 +212,25 @@ def test_the_floor_opens_once() -> None:
     assert log.made(WANG, rq.SetFloor(req=1, open=True)) == []
 
 
+def test_recording_is_the_lecturers_and_ends_with_the_lesson() -> None:
+    log = started(LI)
+    assert log.refused(LI, rq.Record(req=1, on=True)) == "forbidden"
+    assert log.made(WANG, rq.Record(req=1, on=False)) == []
+    assert log.made(WANG, rq.Record(req=1, on=True)) == [ev.RecordingStarted()]
+    assert log.made(WANG, rq.Record(req=1, on=True)) == []
+    assert log.made(SYSTEM, rq.Record(req=1, on=False)) == [ev.RecordingStopped()]
+    log.made(SYSTEM, rq.Record(req=1, on=True))
+    assert log.made(WANG, rq.EndLesson(req=1)) == [ev.RecordingStopped(), ev.Ended()]
+    assert not log.state.recording
+
+
+def test_a_lesson_may_be_recorded_from_its_start() -> None:
+    log = Log()
+    created = ev.Created(title="数学", codec="h264")
+    assert log.made(SYSTEM, cm.Create("数学", "h264", record=True)) == [created, ev.RecordingStarted()]
+    assert log.state.recording
+
+
 # --- media ----------------------------------------------------------------------------------
 
 

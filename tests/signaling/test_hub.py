@@ -300,14 +300,14 @@ async def test_a_source_whose_session_is_gone_does_not_outlive_a_restart(setting
 
 async def test_two_who_make_the_same_lesson_anew_get_one(server: Server, door: Door) -> None:
     registry = server.registry
-    await registry.create("math", "first", "h264")
+    await registry.create("math", "first", "h264", record=False)
     lesson = await registry.get("math")
     await lesson.ended_by(SYSTEM, EndLesson(req=0))
     for _ in range(3):
         registry.sweep()
     assert registry.running("math") is None
     made = await asyncio.gather(
-        *(registry.create("math", title, "h264") for title in "ab"), return_exceptions=True
+        *(registry.create("math", title, "h264", record=False) for title in "ab"), return_exceptions=True
     )
     refused = [error.code for error in made if isinstance(error, KelianError)]
     assert refused == ["lesson_exists"]

@@ -35,6 +35,8 @@ _any_event = st.one_of(
     st.builds(ev.QuizTallied, quiz=st.integers(1, 3), counts=st.just([1, 2]), answered=st.just(3)),
     st.builds(ev.QuizClosed, quiz=st.integers(1, 3), counts=st.just([1, 2]), answered=st.just(3)),
     st.builds(ev.Marked, participant=_people),
+    st.builds(ev.RecordingStarted),
+    st.builds(ev.RecordingStopped),
     st.builds(ev.Ended),
 )
 

@@ -2,17 +2,22 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::core::{
-    Codec, Command, Event, Extension, ExtensionIds, IceCredentials, IceState, MediaKind, ProducerParameters,
+    self, Codec, Command, Extension, ExtensionIds, IceCredentials, IceState, MediaKind, ProducerParameters,
     SlotParameters, TransportStats,
 };
-use crate::shell::Shell;
+use crate::journal::{is_key, Notice, Settings};
+use crate::shell::{Event, Shell};
 use crate::wire::srtp::Profile;
+
+/// Bytes of a file's key.
+const MAX_KEY: usize = 1024;
 
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -33,12 +38,14 @@ struct Engine(Shell);
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, bind: Vec<String>) -> PyResult<Self> {
+    #[pyo3(signature = (bind, journal = None))]
+    fn new(py: Python<'_>, bind: Vec<String>, journal: Option<PathBuf>) -> PyResult<Self> {
         let addresses = bind
             .iter()
             .map(|text| text.parse().map_err(|_| PyValueError::new_err(format!("not an address: {text:?}"))))
             .collect::<PyResult<Vec<SocketAddr>>>()?;
-        let shell = py.detach(|| Shell::start(&addresses));
+        let journal = journal.map(Settings::new);
+        let shell = py.detach(|| Shell::start(&addresses, journal.as_ref()));
         Ok(Self(
             shell.map_err(|failed| PyOSError::new_err((failed.error.raw_os_error(), failed.to_string())))?,
         ))
@@ -134,6 +141,18 @@ impl Engine {
 
     fn request_keyframe(&self, source: u32) {
         self.0.command(Command::RequestKeyframe { source });
+    }
+
+    fn record(&self, source: u32, file: String, label: String) -> PyResult<()> {
+        if !is_key(&file) || file.len() > MAX_KEY {
+            return Err(PyValueError::new_err(format!("not a file below the journals: {file:?}")));
+        }
+        self.0.command(Command::Record { source, file, label });
+        Ok(())
+    }
+
+    fn stop_recording(&self, source: u32) {
+        self.0.command(Command::StopRecording { source });
     }
 
     fn stats(&self, py: Python<'_>) -> HashMap<&'static str, u64> {
@@ -274,11 +293,17 @@ fn extension_ids(ids: HashMap<String, u8>) -> PyResult<ExtensionIds> {
 }
 
 fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>> {
+    let event = match event {
+        Event::Core(event) => event,
+        Event::Journal(Notice { file, state, detail }) => {
+            return ("journal", file, state.name(), detail).into_pyobject(py);
+        }
+    };
     match event {
-        Event::Dtls { transport, datagram } => {
+        core::Event::Dtls { transport, datagram } => {
             ("dtls", transport, PyBytes::new(py, &datagram)).into_pyobject(py)
         }
-        Event::Ice { transport, state, remote } => {
+        core::Event::Ice { transport, state, remote } => {
             let state = match state {
                 IceState::Connected => "connected",
                 IceState::Moved => "moved",
@@ -286,9 +311,9 @@ fn event_to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTuple>>
             };
             ("ice", transport, state, remote.to_string()).into_pyobject(py)
         }
-        Event::Source { source, live } => ("source", source, live).into_pyobject(py),
-        Event::Slot { transport, mid, source } => ("slot", transport, mid, source).into_pyobject(py),
-        Event::Speakers { group, levels } => {
+        core::Event::Source { source, live } => ("source", source, live).into_pyobject(py),
+        core::Event::Slot { transport, mid, source } => ("slot", transport, mid, source).into_pyobject(py),
+        core::Event::Speakers { group, levels } => {
             let levels: Vec<(u32, u32)> =
                 levels.into_iter().map(|(source, level)| (source, level.into())).collect();
             ("speakers", group, levels).into_pyobject(py)

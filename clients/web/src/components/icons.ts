@@ -46,6 +46,7 @@ export const icons = {
   room: 'M3.5 5h17v9h-17zM6 20v-3h3v3M15 20v-3h3v3M10.5 20v-3h3v3',
   lock: 'M5.5 10.5h13v10h-13zM8.5 10.5V8a3.5 3.5 0 0 1 7 0v2.5M12 14.5v2',
   copy: 'M8.5 8.5h11v11h-11zM15.5 8.5v-4h-11v11h4',
+  record: 'M12 20.5a8.5 8.5 0 1 0 0-17 8.5 8.5 0 0 0 0 17zM12 15.5a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7z',
   rotate: 'M8 3.5h8v13H8zM4 12.5v4a4 4 0 0 0 4 4h4M10 18.5l2 2-2 2',
   chevron: 'M6 9l6 6 6-6',
 } as const

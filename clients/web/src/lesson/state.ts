@@ -60,6 +60,7 @@ export interface LessonState {
   mutes: Record<string, Partial<Record<Use, Holder[]>>>
   spotlight: string | null
   floor_open: boolean
+  recording: boolean
   /** The last one asked; those before it are in `past_quizzes`, oldest first. */
   quiz: QuizRecord | null
   past_quizzes: QuizRecord[]
@@ -75,7 +76,8 @@ export const CHAT_TAIL = 100
 export function emptyState(): LessonState {
   return {
     title: '', codec: 'h264', started_ms: null, ended_ms: null, participants: {}, hands: [], stage: {},
-    sources: {}, mutes: {}, spotlight: null, floor_open: false, quiz: null, past_quizzes: [], chat: [], marks: [],
+    sources: {}, mutes: {}, spotlight: null, floor_open: false, recording: false,
+    quiz: null, past_quizzes: [], chat: [], marks: [],
   }
 }
 
@@ -114,6 +116,8 @@ export function fold(state: LessonState, entry: LogEvent): LessonState {
     case 'unmuted': return muted(state, event, entry.by === event.participant ? 'self' : 'staff')
     case 'spotlighted': return { ...state, spotlight: event.participant }
     case 'floor_set': return { ...state, floor_open: event.open }
+    case 'recording_started': return { ...state, recording: true }
+    case 'recording_stopped': return { ...state, recording: false }
     case 'chat_said': {
       const { participant, text } = event
       const line = { pos: entry.pos, at_ms: entry.at_ms, participant, text, to: event.to ?? null }

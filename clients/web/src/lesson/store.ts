@@ -13,7 +13,7 @@ import { detect, surroundings } from '@/platform/browser'
 import { isOffline, watchGone } from '@/platform/wake'
 import { asKelianError, ownError, type KelianError } from '@/protocol/errors'
 import { USES, type Role, type Use } from '@/protocol/events'
-import type { Ack, Answer, Counts, Events, Person, Presence, Slots, Tally, Waiting, Welcome } from '@/protocol/replies'
+import type { Ack, Answer, Counts, Events, Journal, Person, Presence, Slots, Tally, Waiting, Welcome } from '@/protocol/replies'
 import type { Hello, RequestBody, RequestTag } from '@/protocol/requests'
 
 import { Connection, type ConnectionState } from './connection'
@@ -49,6 +49,7 @@ class Store {
   private readonly waiting = shallowRef<{ present: readonly Person[] }>({ present: [] })
   private readonly answers = ref<Record<number, number[]>>({})
   private readonly tallies = ref<Record<number, Tally>>({})
+  private readonly recordingTrouble = ref<Lesson['recordingTrouble']>(null)
   private readonly counts = shallowRef<Counts>(NOBODY_PRESENT)
   private readonly health = reactive<Health>(freshHealth())
   private readonly soundBlocked = ref(false)
@@ -177,8 +178,14 @@ class Store {
       case 'levels': this.people.hear(this.byParticipant(presence.levels)); break
       case 'counts': this.counts.value = presence; break
       case 'tally': this.tallies.value = { ...this.tallies.value, [presence.quiz]: presence }; break
+      case 'journal': this.journalled(presence); break
       case 'session_lost': this.keeper.lost(presence.session); break
     }
+  }
+
+  private journalled({ state }: Journal): void {
+    if (state !== 'gap') this.recordingTrouble.value = state === 'ok' ? null : state
+    if (state !== 'ok') this.notify(ownError(`journal_${state}`))
   }
 
   private arranged(slots: Slots): void {
@@ -415,6 +422,8 @@ class Store {
       wall: computed(() => wallTiles(tiles.value)),
       spotlight: computed(() => this.participant(this.state.value.spotlight)),
       floorOpen: computed(() => this.state.value.floor_open),
+      recording: computed(() => this.state.value.recording),
+      recordingTrouble: this.recordingTrouble,
       speakers: this.people.speakers,
       slots,
       chat: computed(() => chatLines(this.state.value, person)),
@@ -446,6 +455,7 @@ class Store {
       mute: (participant, use, muted) => this.command({ t: 'mute', participant, use, muted }),
       setSpotlight: (participant) => this.command({ t: 'spotlight', participant }),
       setFloor: (open) => this.command({ t: 'set_floor', open }),
+      record: (on) => this.command({ t: 'record', on }),
       say: (text, to) => this.command({ t: 'chat', text, ...(to === undefined ? {} : { to }) }),
       askQuiz: (question, offered, multiple = false) => this.command({ t: 'quiz_ask', question, options: offered, multiple }),
       answerQuiz: (quiz, chosen) => this.answerQuiz(quiz, chosen),
@@ -476,7 +486,7 @@ class Store {
 }
 
 type CommandName =
-  | 'may' | 'participant' | 'raiseHand' | 'lowerHand' | 'bringUp' | 'takeDown' | 'mute' | 'setSpotlight' | 'setFloor' | 'say'
+  | 'may' | 'participant' | 'raiseHand' | 'lowerHand' | 'bringUp' | 'takeDown' | 'mute' | 'setSpotlight' | 'setFloor' | 'record' | 'say'
   | 'askQuiz' | 'answerQuiz' | 'closeQuiz' | 'mark' | 'endLesson' | 'leave' | 'setCamera' | 'setMicrophone' | 'setBoard'
   | 'provide' | 'devicesChanged' | 'shown' | 'unblockSound' | 'setVolume' | 'dismiss' | 'now'
 

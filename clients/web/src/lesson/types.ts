@@ -237,6 +237,10 @@ export interface Lesson {
   readonly wall: readonly Tile[]
   readonly spotlight: Participant | null
   readonly floorOpen: boolean
+  /** What is sent in the lesson is kept. */
+  readonly recording: boolean
+  /** Told to staff: what keeps the recording from being saved, if anything does. */
+  readonly recordingTrouble: 'slow' | 'full' | 'failed' | null
   /** Who speaks now, loudest first. */
   readonly speakers: readonly Participant[]
   /** Every slot by name. */
@@ -265,6 +269,7 @@ export interface Lesson {
   mute(participant: string, use: Use, muted: boolean): Promise<boolean>
   setSpotlight(participant: string | null): Promise<boolean>
   setFloor(open: boolean): Promise<boolean>
+  record(on: boolean): Promise<boolean>
   say(text: string, to?: string): Promise<boolean>
   askQuiz(question: string, options: string[], multiple?: boolean): Promise<boolean>
   answerQuiz(quiz: number, choices: number[]): Promise<boolean>

@@ -43,6 +43,22 @@ const OWN = {
     '音视频连接失败，正在重试。',
     'The media connection failed; trying again.',
   ],
+  journal_slow: [
+    '录制磁盘跟不上，请联系技术员。',
+    'The disk of the recording does not keep up; please tell the technician.',
+  ],
+  journal_full: [
+    '录制磁盘已满，暂时无法保存；腾出空间后会自动继续。',
+    'The disk of the recording is full; it goes on by itself when there is room.',
+  ],
+  journal_failed: [
+    '暂时无法保存录制，正在自动重试。',
+    'The recording cannot be saved for now; trying again.',
+  ],
+  journal_gap: [
+    '磁盘来不及保存，录制里有一小段缺口。',
+    'The disk was too slow: a short piece of the recording is missing.',
+  ],
   token_missing: [
     '链接里没有入场凭证，请向老师索取完整链接。',
     'The link holds no token; ask your teacher for the whole link.',

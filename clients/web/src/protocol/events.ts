@@ -35,6 +35,8 @@ export type LessonEvent =
   | { t: 'quiz_tallied'; quiz: number; counts: number[]; answered: number }
   | { t: 'quiz_closed'; quiz: number; counts: number[]; answered: number }
   | { t: 'marked'; participant: string; label?: string }
+  | { t: 'recording_started' }
+  | { t: 'recording_stopped' }
   | { t: 'ended' }
 
 /** One line of the log as a client sees it. */

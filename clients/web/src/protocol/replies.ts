@@ -128,11 +128,18 @@ export interface Tally {
   answered: number
 }
 
+/** To staff: how the recording fares. A gap is told once, the others last until the next. */
+export interface Journal {
+  t: 'journal'
+  state: 'ok' | 'slow' | 'full' | 'failed' | 'gap'
+  detail?: string
+}
+
 export interface SessionLost {
   t: 'session_lost'
   session: string
   reason: 'node_lost' | 'disconnected' | 'closed'
 }
 
-export type Presence = Slots | Live | Levels | Counts | Tally | SessionLost
+export type Presence = Slots | Live | Levels | Counts | Tally | Journal | SessionLost
 export type Reply = Welcome | Waiting | Ack | Answer | ErrorReply | Goodbye | Events | Presence

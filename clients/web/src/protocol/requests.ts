@@ -41,6 +41,7 @@ export type RequestBody =
   | { t: 'quiz_answer'; quiz: number; choices: number[] }
   | { t: 'quiz_close'; quiz: number }
   | { t: 'mark'; label: string }
+  | { t: 'record'; on: boolean }
   | { t: 'end_lesson' }
   | { t: 'layers'; session: string; heights: Record<string, number> }
   | { t: 'mend'; session: string; slot: string }

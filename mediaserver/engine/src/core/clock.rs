@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Seconds from 1900 (NTP) to 1970 (Unix).
+pub const NTP_TO_UNIX: u64 = 2_208_988_800;
+
 /// The node's clock: NTP time (32.32 fixed point seconds) of any instant. Set once, so that it
 /// runs evenly whatever happens to the system's clock.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +20,13 @@ impl NodeClock {
 
     pub fn ntp(&self, now: Instant) -> u64 {
         self.ntp.wrapping_add(ntp_of(now.saturating_duration_since(self.start)))
+    }
+
+    /// Nanoseconds since 1970, UTC.
+    pub fn unix_ns(&self, now: Instant) -> u64 {
+        let ntp = self.ntp(now);
+        let fraction = ((ntp & 0xffff_ffff) * 1_000_000_000) >> 32;
+        (ntp >> 32).saturating_sub(NTP_TO_UNIX) * 1_000_000_000 + fraction
     }
 
     /// Microseconds since the start.

@@ -34,6 +34,8 @@ impl Core {
                 Some(())
             }
             Command::RequestKeyframe { source } => self.request_keyframe(now, source),
+            Command::Record { source, file, label } => self.record(now, source, &file, &label),
+            Command::StopRecording { source } => self.stop_recording(source),
         };
         if done.is_none() {
             self.stats.drop(Drop::Command);
@@ -141,6 +143,7 @@ impl Core {
     }
 
     fn close_producer(&mut self, source: u32) -> Option<()> {
+        self.stop_recording(source);
         let p = self.by_source.remove(&source)?;
         let producer = self.producers.remove(p)?;
         let transport = &mut self.transports[producer.transport];

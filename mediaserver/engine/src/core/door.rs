@@ -59,6 +59,15 @@ pub enum Command {
     RequestKeyframe {
         source: u32,
     },
+    /// All layers and sender reports go to the tap until `StopRecording`, or the producer's end.
+    Record {
+        source: u32,
+        file: String,
+        label: String,
+    },
+    StopRecording {
+        source: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,10 +22,17 @@ impl Core {
             Err(SrtpError::Malformed) => return self.stats.drop(Drop::RtcpMalformed),
             Err(error) => return self.stats.drop(srtp_drop(error)),
         };
-        for packet in Compound::new(&datagram[..len]) {
+        let mut compound = Compound::new(&datagram[..len]);
+        let mut rest = compound.rest();
+        while let Some(packet) = compound.next() {
+            let bytes = &rest[..rest.len() - compound.rest().len()];
+            rest = compound.rest();
             match packet {
                 Ok(packet) => self.receive_report(now, t, &packet),
                 Err(_) => self.stats.drop(Drop::RtcpMalformed),
+            }
+            if let Ok(Packet::SenderReport { info, .. }) = packet {
+                self.tap_report(now, t, info.ssrc, bytes);
             }
         }
     }
@@ -75,7 +82,7 @@ impl Core {
     }
 
     /// The layer with this SSRC among the peer's producers.
-    fn layer_of(&self, t: usize, ssrc: u32) -> Option<(usize, usize)> {
+    pub(super) fn layer_of(&self, t: usize, ssrc: u32) -> Option<(usize, usize)> {
         self.transports[t].producers.iter().find_map(|&p| {
             let at = self.producers[p].layers.iter().position(|layer| layer.ssrc == Some(ssrc))?;
             Some((p, at))

@@ -46,14 +46,17 @@ mod slot;
 mod speakers;
 pub mod stats;
 mod table;
+mod tap;
 mod transport;
 mod twcc;
 mod watch;
 
+pub use clock::NTP_TO_UNIX;
 pub use door::{Command, Event, IceCredentials, IceState};
 pub use output::{Output, Path, Transmit};
 pub use parameters::{Codec, Extension, ExtensionIds, MediaKind, ProducerParameters, SlotParameters};
 pub use stats::{Drop, LayerStats, SlotStats, Stats, TransportStats};
+pub use tap::{Protocol, Tap};
 
 use clock::NodeClock;
 use producer::Producer;
@@ -83,6 +86,7 @@ pub struct Core {
     by_address: HashMap<(usize, SocketAddr), usize>,
     by_source: HashMap<u32, usize>,
     rankings: BTreeMap<u32, Ranking>,
+    tap: Option<Box<dyn Tap>>,
     output: Output,
     events: VecDeque<Event>,
     stats: Stats,
@@ -108,6 +112,7 @@ impl Core {
             by_address: HashMap::new(),
             by_source: HashMap::new(),
             rankings: BTreeMap::new(),
+            tap: None,
             output: Output::default(),
             events: VecDeque::new(),
             stats: Stats::default(),
@@ -129,6 +134,9 @@ impl Core {
             return;
         }
         (self.ticked, self.tick_due) = (now, now + TICK);
+        if let Some(tap) = &mut self.tap {
+            tap.tick();
+        }
         self.report(now);
         self.watch(now);
     }

@@ -37,6 +37,7 @@ pub struct Producer {
     pub slots: Vec<usize>,
     /// As last told.
     pub live: bool,
+    pub recorded: bool,
     pub loudness: Loudness,
 }
 
@@ -103,7 +104,12 @@ impl Producer {
             })
             .collect();
         let (slots, live, loudness) = (Vec::new(), false, Loudness::default());
-        Self { transport, parameters, layers, slots, live, loudness }
+        Self { transport, parameters, layers, slots, live, recorded: false, loudness }
+    }
+
+    /// Whether somebody is to see it, now or later.
+    pub fn is_wanted(&self) -> bool {
+        self.recorded || !self.slots.is_empty()
     }
 
     pub fn is_video(&self) -> bool {

@@ -180,11 +180,14 @@ impl Core {
         } else if incoming.foreign && !payload.is_empty() {
             self.stats.drop(Drop::UnknownPayloadType);
         }
-        self.accept(now, &stream, &incoming);
+        if self.accept(now, &stream, &incoming) {
+            self.tap_rtp(now, &stream, &header, packet, &incoming);
+        }
     }
 
-    /// Takes a packet into its layer and forwards it.
-    fn accept(&mut self, now: Instant, stream: &Stream, incoming: &Incoming) {
+    /// Takes a packet into its layer and forwards it. False: a duplicate. What comes too late to
+    /// be forwarded may still be recorded.
+    fn accept(&mut self, now: Instant, stream: &Stream, incoming: &Incoming) -> bool {
         let producer = &mut self.producers[stream.producer];
         let micros = self.clock.micros(now);
         let serial = &mut self.serial;
@@ -193,11 +196,17 @@ impl Core {
             *serial
         });
         match accepted {
-            Accepted::Duplicate => return self.stats.drop(Drop::Duplicate),
-            Accepted::TooOld => return self.stats.drop(Drop::TooOld),
+            Accepted::Duplicate => {
+                self.stats.drop(Drop::Duplicate);
+                return false;
+            }
+            Accepted::TooOld => {
+                self.stats.drop(Drop::TooOld);
+                return true;
+            }
             Accepted::Padding => {
                 self.stats.padding_received += 1;
-                return;
+                return true;
             }
             Accepted::Forward(number) => {
                 if let Some(&[level]) = incoming.passed.get(Extension::AudioLevel) {
@@ -214,6 +223,7 @@ impl Core {
         if incoming.again {
             self.stats.repaired += 1;
         }
+        true
     }
 
     /// The stream of a packet, which may be new, or go on under a new SSRC.

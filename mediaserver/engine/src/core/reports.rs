@@ -52,13 +52,13 @@ impl Core {
             let p = self.transports[t].producers[at];
             for l in 0..self.producers[p].layers.len() {
                 let producer = &mut self.producers[p];
-                let video = producer.is_video();
+                let (video, wanted) = (producer.is_video(), producer.is_wanted());
                 let layer = &mut producer.layers[l];
                 let mut lost = Vec::new();
                 if !layer.nack.due(now, &mut lost) {
                     layer.keyframe.want();
                 }
-                let keyframe = layer.keyframe.due(now) && video && !producer.slots.is_empty();
+                let keyframe = layer.keyframe.due(now) && video && wanted;
                 if let (false, Some(media)) = (lost.is_empty(), layer.ssrc) {
                     self.stats.nacks_sent += 1;
                     let transport = &mut self.transports[t];

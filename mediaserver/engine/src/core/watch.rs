@@ -94,7 +94,7 @@ impl Core {
 
     /// A producer has, or gets, watchers: a key frame is needed at once.
     pub(super) fn ask_keyframe(&mut self, now: Instant, p: usize) {
-        if !self.may_ask(p) || self.producers[p].slots.is_empty() {
+        if !self.may_ask(p) || !self.producers[p].is_wanted() {
             return;
         }
         for l in self.producers[p].first_layers(now).into_iter().flatten() {

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard};
 
 use super::wake::Wake;
-use crate::core::Event;
+use super::Event;
 
 /// Events that may wait here; further ones wait in the core, whose queue has a bound of its own.
 const CAPACITY: usize = 4096;
@@ -44,6 +44,13 @@ impl Events {
         if was_empty && !queue.is_empty() {
             self.wake.signal();
         }
+    }
+
+    /// Appends one event from another thread; false: the queue is full.
+    pub fn push(&self, event: Event) -> bool {
+        let mut left = Some(event);
+        self.fill(|| left.take());
+        left.is_none()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Event>> {

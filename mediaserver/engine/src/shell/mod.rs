@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::{Command, Event, TransportStats};
+use crate::core::{self, Command, TransportStats};
+use crate::journal::{Journal, Notice, Settings};
 use events::Events;
 use socket::Socket;
 use wake::Wake;
@@ -33,6 +34,13 @@ enum Message {
     Stop,
 }
 
+/// What whoever watches the node is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    Core(core::Event),
+    Journal(Notice),
+}
+
 /// One node's packet path.
 pub struct Shell {
     port: u16,
@@ -40,19 +48,34 @@ pub struct Shell {
     wake: Arc<Wake>,
     messages: Sender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    journal: Mutex<Option<Journal>>,
 }
 
 impl Shell {
     /// Binds all addresses and starts the packet thread. Port 0 in the first address picks a
-    /// free port, which is used wherever port 0 is given.
-    pub fn start(bind: &[SocketAddr]) -> Result<Self, StartError> {
+    /// free port, which is used wherever port 0 is given. With a journal, what an earlier process
+    /// left is written to it first.
+    pub fn start(bind: &[SocketAddr], journal: Option<&Settings>) -> Result<Self, StartError> {
         let sockets = bind_all(bind)?;
         let port = sockets[0].port()?;
         let events = Arc::new(Events::new()?);
         let wake = Arc::new(Wake::new()?);
         let (messages, inbox) = mpsc::channel();
-        let thread = thread::spawn(sockets, inbox, Arc::clone(&wake), Arc::clone(&events))?;
-        Ok(Self { port, events, wake, messages, thread: Mutex::new(Some(thread)) })
+        let (journal, recording) = match journal {
+            Some(settings) => {
+                let told = Arc::clone(&events);
+                let (journal, recorder) = Journal::start(settings, move |notice| {
+                    // Nobody takes events: nobody would read this one.
+                    let _ = told.push(Event::Journal(notice));
+                })?;
+                let counters = journal.counters();
+                (Some(journal), Some(thread::Recording { tap: Box::new(recorder), counters }))
+            }
+            None => (None, None),
+        };
+        let thread = thread::spawn(sockets, inbox, Arc::clone(&wake), Arc::clone(&events), recording)?;
+        let (thread, journal) = (Mutex::new(Some(thread)), Mutex::new(journal));
+        Ok(Self { port, events, wake, messages, thread, journal })
     }
 
     pub fn port(&self) -> u16 {
@@ -91,7 +114,7 @@ impl Shell {
         answered.recv_timeout(ANSWER_TIMEOUT).unwrap_or_default()
     }
 
-    /// Stops the thread and closes the sockets; a second call does nothing.
+    /// Stops the threads and closes sockets and journals; a second call does nothing.
     pub fn close(&self) {
         let thread = self.thread.lock().unwrap_or_else(|e| e.into_inner()).take();
         if let Some(thread) = thread {
@@ -99,6 +122,8 @@ impl Shell {
             // A panic there has ended the process already.
             let _ = thread.join();
         }
+        // Now that nothing follows, it writes all that it has.
+        drop(self.journal.lock().unwrap_or_else(|e| e.into_inner()).take());
     }
 
     fn send(&self, message: Message) {

@@ -12,11 +12,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::events::Events;
 use super::socket::{Counters, Datagrams, Sending, Socket};
 use super::wake::Wake;
-use super::Message;
-use crate::core::{Core, Path};
+use super::{Event, Message};
+use crate::core::{Core, Path, Tap, NTP_TO_UNIX};
+use crate::journal;
 
-/// Seconds from 1900 (NTP) to 1970 (Unix).
-const NTP_TO_UNIX: u64 = 2_208_988_800;
 /// Batches read from one socket before the others and the clock get their turn.
 const MAX_BATCHES: usize = 8;
 
@@ -27,16 +26,27 @@ pub(super) fn spawn(
     inbox: Receiver<Message>,
     wake: Arc<Wake>,
     events: Arc<Events>,
+    recording: Option<Recording>,
 ) -> io::Result<JoinHandle<()>> {
     let mut seed = [0; 8];
     SystemRandom::new().fill(&mut seed).map_err(|_| io::Error::other("the system has no randomness"))?;
-    let core = Core::new(Instant::now(), ntp_now(), u64::from_ne_bytes(seed));
+    let mut core = Core::new(Instant::now(), ntp_now(), u64::from_ne_bytes(seed));
+    let journal = recording.map(|recording| {
+        core.set_tap(recording.tap);
+        recording.counters
+    });
     thread::Builder::new().name("kelian-packets".into()).spawn(move || {
         let _guard = AbortOnPanic;
         let (datagrams, sending) = (Datagrams::new(), Sending::new());
         let counters = Counters::default();
-        Packets { core, sockets, inbox, wake, events, datagrams, sending, counters }.run();
+        Packets { core, sockets, inbox, wake, events, datagrams, sending, counters, journal }.run();
     })
+}
+
+/// What the core hands recorded packets to, and how its writer fares.
+pub(super) struct Recording {
+    pub tap: Box<dyn Tap>,
+    pub counters: Arc<journal::Counters>,
 }
 
 struct AbortOnPanic;
@@ -66,6 +76,7 @@ struct Packets {
     datagrams: Datagrams,
     sending: Sending,
     counters: Counters,
+    journal: Option<Arc<journal::Counters>>,
 }
 
 impl Packets {
@@ -125,7 +136,8 @@ impl Packets {
             match self.inbox.try_recv() {
                 Ok(Message::Command(command)) => self.core.command(now, command),
                 Ok(Message::Stats(answer)) => {
-                    let stats = self.core.stats().iter().chain(self.counters.iter()).collect();
+                    let journal = self.journal.iter().flat_map(|counters| counters.iter());
+                    let stats = self.core.stats().iter().chain(self.counters.iter()).chain(journal).collect();
                     // Whoever asked may have given up.
                     let _ = answer.send(stats);
                 }
@@ -148,7 +160,7 @@ impl Packets {
             output.clear();
         }
         let core = &mut self.core;
-        self.events.fill(|| core.poll_event());
+        self.events.fill(|| core.poll_event().map(Event::Core));
     }
 }
 

@@ -11,6 +11,7 @@ mod keyframes;
 mod lip_sync;
 mod packets;
 mod peer;
+mod recording;
 mod repair;
 mod reports;
 mod sender;

@@ -7,10 +7,10 @@ use crate::packets::assert_continuous;
 use crate::sender::{Sender, MID, RID};
 use crate::world::{Link, World};
 
-const RIDS: [&str; 3] = ["q", "h", "f"];
+pub const RIDS: [&str; 3] = ["q", "h", "f"];
 
 /// A publisher with three layers of source 7, and a subscriber. Layer n has n + 1 packets a frame.
-fn simulcast(seed: u64, order: [&str; 3]) -> World {
+pub fn simulcast(seed: u64, order: [&str; 3]) -> World {
     let mut world = World::new(seed);
     let publisher = world.join(Link::with_delay(10), Link::with_delay(10));
     let subscriber = world.join(Link::with_delay(10), Link::with_delay(10));

@@ -29,7 +29,7 @@ export interface Scene {
 }
 
 const may: Partial<Record<Role, readonly RequestTag[]>> = {
-  lecturer: ['bring_up', 'chat', 'end_lesson', 'mark', 'mute', 'publish', 'quiz_ask', 'quiz_close', 'raise_hand', 'set_floor', 'spotlight', 'take_down'],
+  lecturer: ['bring_up', 'chat', 'end_lesson', 'mark', 'mute', 'publish', 'quiz_ask', 'quiz_close', 'raise_hand', 'record', 'set_floor', 'spotlight', 'take_down'],
   tutor: ['bring_up', 'chat', 'mark', 'mute', 'publish', 'raise_hand', 'take_down'],
   classroom: ['chat', 'mute', 'publish', 'quiz_answer', 'raise_hand', 'take_down'],
   student: ['chat', 'mute', 'publish', 'quiz_answer', 'raise_hand', 'take_down'],
@@ -133,7 +133,7 @@ export function fakeLesson(scene: Scene): Lesson {
     stage, stageSize,
     wall: ['room1', 'room2', 'room3'].map((id, i) => tile('wall', i, person(id), id === 'room2' ? 'interrupted' : 'playing', face(person(id)))),
     spotlight: scene.spotlight ? person(scene.spotlight) : null,
-    floorOpen: false, speakers: people.filter((each) => each.speaking), slots: {},
+    floorOpen: false, recording: true, recordingTrouble: null, speakers: people.filter((each) => each.speaking), slots: {},
     chat: said.filter(([from, , to]) => to === undefined || from === selfId || to === selfId).map(([from, text, to], pos): ChatLine => {
       const speaker = person(from)
       if (!speaker) throw new Error(`nobody is called ${from}`)
@@ -148,7 +148,7 @@ export function fakeLesson(scene: Scene): Lesson {
     },
     soundBlocked: false, volume: 1, notices: [],
     raiseHand: nothing, lowerHand: nothing, bringUp: nothing, takeDown: nothing, mute: nothing, setSpotlight: nothing,
-    setFloor: nothing, say: nothing, askQuiz: nothing, answerQuiz: nothing, closeQuiz: nothing, mark: nothing, endLesson: nothing,
+    setFloor: nothing, record: nothing, say: nothing, askQuiz: nothing, answerQuiz: nothing, closeQuiz: nothing, mark: nothing, endLesson: nothing,
     leave: () => Promise.resolve(), setCamera: nothing, setMicrophone: nothing, setBoard: nothing,
     provide: () => Promise.resolve(), devicesChanged: () => Promise.resolve(),
     shown: () => undefined, unblockSound: () => Promise.resolve(), setVolume: () => undefined, dismiss: () => undefined,
