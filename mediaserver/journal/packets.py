@@ -194,9 +194,9 @@ class Scan:
 
 
 def scan(paths: Sequence[Path]) -> Scan:
-    """Reads all of a lesson's journals. Damage within a file is noted, and the rest of it is read.
+    """Reads all of a lesson's journals. Damage is noted, and the rest is read.
 
-    Raises JournalError for a file that is not a journal or cannot be read at all.
+    Raises JournalError for a file that cannot be read, and when damage has left nothing at all.
     """
     found = Scan(paths)
     rows: dict[Key, _Rows] = {}
@@ -223,6 +223,8 @@ def scan(paths: Sequence[Path]) -> Scan:
                 found.dropped.append(record)
             elif isinstance(record, Torn):
                 found.torn.append(path)
+    if found.damages and not rows:
+        raise found.damages[0]
     for key in sorted(rows):
         found.streams[key] = Stream(key, interfaces[key], rows[key], reports.get(key, ()))
     try:

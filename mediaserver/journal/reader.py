@@ -83,8 +83,8 @@ OnDamage = Callable[[JournalError], None]
 def read(path: Path, on_damage: OnDamage | None = None) -> Iterator[Record]:
     """The file's records. Raises JournalError at the first damage.
 
-    With `on_damage`, damage within the file is told to it instead, and reading goes on at the next
-    block that makes sense.
+    With `on_damage`, damage is told to it instead, and reading goes on at the next block that makes
+    sense; only a file that cannot be read at all raises.
     """
     try:
         with path.open("rb", buffering=1 << 20) as file:
@@ -108,10 +108,13 @@ class _Reader:
         self._interfaces: list[_Described] = []  # of this section, by number
 
     def records(self) -> Iterator[Record]:
-        if not self._begins_well():
-            return
+        begun = False
         while True:
             try:
+                if not begun:
+                    begun = True
+                    if self._is_empty():
+                        return
                 block = self._block()
                 if isinstance(block, Torn):
                     yield block
@@ -129,16 +132,16 @@ class _Reader:
             if record is not None:
                 yield record
 
-    def _begins_well(self) -> bool:
-        """False for an empty file: the process died before its first block."""
+    def _is_empty(self) -> bool:
+        """The process died before its first block. Raises JournalError if another format begins."""
         start = self._file.read(12)
         self._file.seek(0)
         if not start.strip(b"\0"):
-            return False
+            return True
         whole = _HEADER.pack(SECTION, 0)[:4] + start[4:8] + _U32.pack(BYTE_ORDER)
         if start != whole[: len(start)]:
             raise JournalError("journal_foreign", self._path, 0, "no pcapng section in little-endian order")
-        return True
+        return False
 
     def _block(self) -> tuple[int, bytes] | Torn | None:
         """The next block's type and body, without its lengths; None at the end of the file."""

@@ -183,7 +183,8 @@ class Signaling:
 async def running_node(folder: Path) -> AsyncIterator[tuple[Node, Signaling]]:
     bind = ["0.0.0.0:0"]
     channel = f"unix:{folder}/node.sock"
-    node = Node(Engine(bind), channel, candidates=announced_addresses(bind, [], local_addresses()))
+    candidates = announced_addresses(bind, [], local_addresses())
+    node = Node(Engine(bind, f"{folder}/journals"), channel, candidates=candidates, journals=True)
     await node.start()
     signaling = await Signaling(channel).start()
     try:

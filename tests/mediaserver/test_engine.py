@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytest
@@ -414,6 +415,21 @@ def test_keys_and_parameters_are_checked(engine: Engine) -> None:
         engine.open_slot(1, Slot(clock_rate=0))
     with pytest.raises((TypeError, AttributeError)):
         engine.open_slot(1, cast(Any, object()))
+
+
+def test_a_journal_is_a_file_below_the_folder(engine: Engine, tmp_path: Path) -> None:
+    for file in ("", "/etc/passwd", "../lesson.pcapng", "lesson/../../x", "x" * 2000):
+        with pytest.raises(ValueError, match="below the journals"):
+            engine.record(1, file, "")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"exists|directory"):
+        Engine(["127.0.0.1:0"], str(tmp_path / "file"))
+    recording = Engine(["127.0.0.1:0"], str(tmp_path / "journals"))
+    assert recording.stats()["journal_dropped"] == 0
+    recording.record(1, "lesson/a.pcapng", "")  # no such source: counted, as with all commands
+    assert recording.stats()["drop_command"] == 1
+    recording.close()
+    assert list((tmp_path / "journals").iterdir()) == []
 
 
 def test_extensions_have_their_uris() -> None:

@@ -18,15 +18,18 @@ from mediaserver.channel.messages import (
     CloseSession,
     EndLesson,
     GetStats,
+    JournalState,
     Levels,
     Mend,
     OpenSession,
     RestartIce,
     SessionState,
     SetPlan,
+    SetRecording,
     SlotState,
     SourceState,
 )
+from mediaserver.journal.reader import Captured, read
 from mediaserver.node import CONNECT_TIMEOUT_S, RETURN_TIMEOUT_S, Node, flat_stats
 
 from .peers import BLUE, RED, Client, Picture, Signaling, Tone, eventually, running_node
@@ -333,6 +336,39 @@ async def test_refusals_are_typed_and_change_nothing(stage: Stage) -> None:
     stats = (await request(GetStats(req=0))).stats
     assert (stats["sessions"], stats["lessons"], stats["offers_refused_bad_sdp"]) == (1, 1, 1)
     assert (await request(GetStats(req=0, session="nobody"))).stats == {}
+
+
+async def test_a_recorded_lesson_is_kept_with_those_who_come_later(stage: Stage, tmp_path: Path) -> None:
+    signaling = stage.signaling
+    recording = SetRecording(lesson="lesson", on=True, folder="lesson")
+
+    def kept() -> dict[str, int]:
+        """Packets by source's label, in the one journal that there is."""
+        counts: dict[str, int] = {}
+        for path in (tmp_path / "journals").glob("lesson/*.pcapng"):
+            for record in read(path):
+                if isinstance(record, Captured) and record.protocol == "rtp":
+                    label = record.interface.label
+                    who = f"{label['participant']}'s {label['use']}"
+                    counts[who] = counts.get(who, 0) + 1
+        return counts
+
+    await stage.join("red", Client(sends={"camera": Picture(RED)}), sources={"camera": 1})
+    assert signaling.client.send(recording)
+    told = JournalState(lesson="lesson", state="ok")
+    await eventually(lambda: signaling.heard.count(told) == 1, "how it fares")
+    await stage.join("blue", Client(sends={"microphone": Tone()}), sources={"microphone": 2})
+    await eventually(lambda: {*kept()} == {"red's camera", "blue's microphone"}, "both sources")
+    assert signaling.client.send(recording)
+    await eventually(lambda: signaling.heard.count(told) == 2, "the same again")
+    assert (await signaling.client.request(GetStats(req=0))).stats["lessons_recorded"] == 1
+    assert signaling.client.send(SetRecording(lesson="lesson", on=False))
+    await asyncio.sleep(0.3)
+    before = kept()
+    await asyncio.sleep(0.3)
+    assert kept() == before
+    assert len(list((tmp_path / "journals").glob("*/*"))) == 1
+    assert (await signaling.client.request(GetStats(req=0))).stats["lessons_recorded"] == 0
 
 
 def test_stats_are_flat() -> None:

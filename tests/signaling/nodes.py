@@ -8,6 +8,7 @@ from pathlib import Path
 
 class NodeProcess:
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.channel = f"unix:{folder}/node.sock"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -21,7 +22,7 @@ class NodeProcess:
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "mediaserver", "--channel", self.channel, "--bind", "127.0.0.1:0",
-            "--log-level", "warning",
+            "--journals", f"{self._folder}/journals", "--log-level", "warning",
         )  # fmt: skip
 
     def give(self, number: int) -> None:

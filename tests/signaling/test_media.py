@@ -193,6 +193,39 @@ async def test_signaling_may_go_and_come_while_pictures_stay(
     await watching.close()
 
 
+async def test_recording_goes_on_whoever_dies(
+    door: Door, server: Server, settings: Settings, node: NodeProcess
+) -> None:
+    async def recorded(by: Server) -> int:
+        await eventually(lambda: by.registry.media.connected, "the media node")
+        return int((await by.registry.media.stats())["lessons_recorded"])
+
+    lecturer, student = await door.enter("lecturer", "wang"), await door.enter("student", "li")
+    camera = Peer(sends={"camera": Picture(RED)})
+    await offer(lecturer, camera)
+    assert (await student.ask("record", on=True))["code"] == "forbidden"
+    assert (await lecturer.ask("record", on=True))["t"] == "ack"
+    await student.event("recording_started")
+    assert await recorded(server) == 1
+    await node.end()
+    await node.start()
+    await lecturer.hear("session_lost")
+    assert await recorded(server) == 0, "nobody sends yet"
+    again = Peer(sends={"camera": Picture(RED)})
+    await offer(lecturer, again)
+    assert await recorded(server) == 1
+    await server.stop()
+    async with Server(settings) as other, Door(other.url, other.keys) as back:
+        assert await recorded(other) == 1
+        wang = await back.enter("lecturer", "wang")
+        assert (await wang.hear("welcome"))["state"]["recording"]
+        await wang.ask("record", on=False)
+        assert await recorded(other) == 0
+    await server.start()
+    await camera.close()
+    await again.close()
+
+
 async def test_an_ice_restart_keeps_session_and_sources(door: Door) -> None:
     lecturer = await door.enter("lecturer", "wang")
     peer = Peer(sends={"camera": Picture(RED)})

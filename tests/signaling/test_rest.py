@@ -39,7 +39,9 @@ async def test_a_lesson_from_making_to_end(door: Door) -> None:
     assert (status, made["state"], made["codec"]) == (201, "created", "h264")
     assert (await call(door, "POST", "/lessons", json={"id": "math"}))[1]["code"] == "lesson_exists"
     lecturer = await door.enter("lecturer", "wang")
-    assert (await lecturer.hear("welcome"))["lesson"]["title"] == "数学 <七年级>"
+    welcome = await lecturer.hear("welcome")
+    assert welcome["lesson"]["title"] == "数学 <七年级>"
+    assert not welcome["state"]["recording"]
     assert (await call(door, "GET", "/lessons/math"))[1]["state"] == "started"
     _, people = await call(door, "GET", "/lessons/math/participants")
     assert people["participants"][0]["name"] == "Wang"
@@ -48,10 +50,12 @@ async def test_a_lesson_from_making_to_end(door: Door) -> None:
     assert (status, ended["state"]) == (200, "ended")
     assert (await lecturer.hear("goodbye"))["code"] == "lesson_ended"
     assert (await call(door, "POST", "/lessons/math/end"))[1]["code"] == "lesson_ended"
-    status, again = await call(door, "POST", "/lessons", json={"id": "math"})
+    status, again = await call(door, "POST", "/lessons", json={"id": "math", "record": True})
     assert (status, again["state"]) == (201, "created")
     assert again["log"] != made["log"]
     assert (await door.enter("student", "li")).heard[0]["t"] == "waiting"
+    lecturer = await door.enter("lecturer", "wang")
+    assert (await lecturer.hear("welcome"))["state"]["recording"]
 
 
 async def test_lessons_are_listed_newest_first_by_pages(door: Door) -> None:

@@ -4,9 +4,11 @@ import random
 import struct
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mediaserver.journal.errors import JournalError
 from mediaserver.journal.packets import Gap, Key, parse_reports, parse_rtp, scan
 from tests.mediaserver import journals
 from tests.mediaserver.journals import Arrival, Wire
@@ -115,6 +117,21 @@ def test_headers_with_contributors_and_extensions() -> None:
     assert packet is not None
     assert data[packet.start : packet.end] == b"payload"
     assert packet[:5] == (True, 96, 7, 8, 9)
+
+
+def test_a_file_that_is_no_journal_spoils_no_other(tmp_path: Path) -> None:
+    path = journals.write(tmp_path, [journals.sending(6, wire(), "opus", "")])
+    foreign = tmp_path / "20261009T090000Z-2.pcapng"
+    foreign.write_bytes(b"GIF89a" * 100)
+    empty = tmp_path / "20261009T090000Z-3.pcapng"
+    empty.write_bytes(b"")
+    beheaded = tmp_path / "20261009T090000Z-4.pcapng"
+    beheaded.write_bytes(b"\xff" * 12 + path.read_bytes()[12:])
+    assert payloads([path, foreign, empty]) == list(range(300))
+    assert payloads([beheaded]) == list(range(300))
+    with pytest.raises(JournalError) as caught:
+        scan([foreign])
+    assert caught.value.code == "journal_foreign"
 
 
 @given(st.binary(max_size=64))

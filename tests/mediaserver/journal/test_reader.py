@@ -1,6 +1,5 @@
 """Journals are read as they are written, and whatever a crash, a disk or a stranger makes of them."""
 
-import contextlib
 import shutil
 import struct
 import subprocess
@@ -141,9 +140,8 @@ def test_no_byte_can_break_the_reader(
     path = tmp_path_factory.getbasetemp() / "fuzzed.pcapng"
     path.write_bytes(data)
     damages: list[JournalError] = []
-    with contextlib.suppress(JournalError):  # the section itself
-        list(read(path, damages.append))
-    assert all(error.code == "journal_damaged" and 0 <= error.position < len(data) for error in damages)
+    list(read(path, damages.append))
+    assert all(0 <= error.position < len(data) for error in damages)
     if damages:
         with pytest.raises(JournalError) as caught:
             list(read(path))

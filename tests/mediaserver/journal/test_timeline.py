@@ -93,9 +93,10 @@ def test_without_reports_arrival_says_when(tmp_path: Path) -> None:
     assert all(abs(error) < 0.05 for of_stream in errors.values() for error in of_stream)
 
 
-def test_a_timestamp_that_stands_still_while_muted(tmp_path: Path) -> None:
-    """Chromium's audio counts samples that it sends, not those that it does not."""
-    quiet, wire = voice(), picture()
+@pytest.mark.parametrize("every_s", [1.0, 0])
+def test_a_timestamp_that_stands_still_while_muted(tmp_path: Path, every_s: float) -> None:
+    """Senders may count the samples that they send, not those that they do not."""
+    quiet, wire = voice(reports_every_s=every_s), picture()
     talk(wire, 0, 120)
     talk(quiet, 0, 40)
     quiet.timestamp -= 20 * 48_000
@@ -110,11 +111,25 @@ def test_a_timestamp_that_stands_still_while_muted(tmp_path: Path) -> None:
 def test_a_short_jump_is_seen_in_reports(tmp_path: Path) -> None:
     quiet, wire = voice(), picture()
     talk(wire, 0, 120)
-    talk(quiet, 0, 60)
+    talk(quiet, 0, 90)
     quiet.timestamp -= round(0.1 * 48_000)
-    talk(quiet, 60, 120)
-    errors = errors_s(tmp_path, [quiet, wire], [62, 80, 119])
+    talk(quiet, 90, 120)
+    errors = errors_s(tmp_path, [quiet, wire], [92, 105, 119])
     assert apart(errors) < LIP_SYNC_S
+
+
+def test_what_comes_between_two_queues_is_in_step(tmp_path: Path) -> None:
+    """Each holds everything for half a second; no report falls between them."""
+    wires = [voice(reports_every_s=10), picture(reports_every_s=10)]
+    for wire in wires:
+        talk(wire, 0, 60, per_s=20)
+        for at, arrival in enumerate(wire.arrivals):
+            for held_s in (21.0, 22.0) if wire.ssrc == 0x22 else ():
+                if held_s - 0.5 < (arrival.at_ns - START_NS) / 1e9 < held_s + 0.3:
+                    late_s = 0.5 if (arrival.at_ns - START_NS) / 1e9 > held_s else 1.0
+                    wire.arrivals[at] = arrival._replace(at_ns=arrival.at_ns + round(late_s * 5e8))
+    errors = errors_s(tmp_path, wires, [0, 20.6, 20.9, 21.2, 21.4, 21.6, 21.9, 22.2, 59])
+    assert apart(errors) < 0.01
 
 
 def test_a_queue_on_the_way_is_no_jump(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ const MAX_TOLERANCE: Duration = Duration::from_millis(30);
 const MAX_TRIES: u32 = 12;
 /// Senders keep packets for about a second.
 const MAX_AGE: Duration = Duration::from_millis(1500);
+/// What is recorded is asked for on: the journal can use what the live picture could not. Less
+/// often, since only senders that keep more than most have it.
+const RECORDED_MAX_AGE: Duration = Duration::from_secs(5);
+const RECORDED_RETRY: Duration = Duration::from_millis(500);
 /// More than this missing is no gap to be mended packet by packet.
 const MAX_MISSING: usize = 1000;
 
@@ -20,6 +24,8 @@ struct Missing {
     due: Instant,
     asked: Option<Instant>,
     tries: u32,
+    /// Too late for the live picture.
+    given_up: bool,
 }
 
 /// The missing packets of one stream.
@@ -43,7 +49,14 @@ impl NackList {
     pub fn lost(&mut self, now: Instant, first: u64, last: u64) -> bool {
         for index in first..last {
             let due = now + self.tolerance;
-            self.missing.push_back(Missing { index, since: now, due, asked: None, tries: 0 });
+            self.missing.push_back(Missing {
+                index,
+                since: now,
+                due,
+                asked: None,
+                tries: 0,
+                given_up: false,
+            });
         }
         let few = self.missing.len() <= MAX_MISSING;
         if !few {
@@ -69,21 +82,25 @@ impl NackList {
 
     /// Appends the sequence numbers to ask for now. False when packets were given up: only a
     /// key frame helps.
-    pub fn due(&mut self, now: Instant, lost: &mut Vec<u16>) -> bool {
-        let before = self.missing.len();
-        self.missing.retain(|missing| {
-            let waits_for_answer = now < missing.due;
-            waits_for_answer
-                || (missing.tries < MAX_TRIES && now.saturating_duration_since(missing.since) < MAX_AGE)
+    pub fn due(&mut self, now: Instant, recorded: bool, lost: &mut Vec<u16>) -> bool {
+        let mut hopeful = true;
+        self.missing.retain_mut(|missing| {
+            let age = now.saturating_duration_since(missing.since);
+            if now < missing.due || (missing.tries < MAX_TRIES && age < MAX_AGE) {
+                return true;
+            }
+            hopeful &= missing.given_up;
+            missing.given_up = true;
+            recorded && age < RECORDED_MAX_AGE
         });
         let retry = (self.rtt * 5 / 4 + Duration::from_millis(10)).min(Duration::from_millis(500));
         for missing in self.missing.iter_mut().filter(|missing| missing.due <= now) {
             lost.push(missing.index as u16);
             missing.tries += 1;
             missing.asked = Some(now);
-            missing.due = now + retry;
+            missing.due = now + if missing.given_up { RECORDED_RETRY } else { retry };
         }
-        self.missing.len() == before
+        hopeful
     }
 
     pub fn clear(&mut self) {
@@ -101,7 +118,7 @@ mod tests {
 
     fn due(list: &mut NackList, now: Instant) -> Vec<u16> {
         let mut lost = Vec::new();
-        list.due(now, &mut lost);
+        list.due(now, false, &mut lost);
         lost
     }
 
@@ -152,10 +169,18 @@ mod tests {
         list.lost(start, 5, 6);
         let (mut asked, mut kept) = (Vec::new(), true);
         for n in 0..1000 {
-            kept &= list.due(start + ms(10 * n), &mut asked);
+            kept &= list.due(start + ms(10 * n), false, &mut asked);
         }
         assert!(!kept);
         assert!((8..=12).contains(&asked.len()), "{}", asked.len());
+        // What is recorded is asked for longer, and given up for the live picture once.
+        list.lost(start, 7, 8);
+        let (mut on, mut given_up) = (Vec::new(), 0);
+        for n in 0..1000 {
+            given_up += u32::from(!list.due(start + ms(10 * n), true, &mut on));
+        }
+        assert_eq!(given_up, 1);
+        assert!((asked.len() + 5..=asked.len() + 10).contains(&on.len()), "{}", on.len());
         assert!(!list.lost(start, 10, 2000));
         assert!(due(&mut list, start + ms(20_000)).is_empty());
     }

@@ -53,9 +53,10 @@ impl Core {
             for l in 0..self.producers[p].layers.len() {
                 let producer = &mut self.producers[p];
                 let (video, wanted) = (producer.is_video(), producer.is_wanted());
+                let recorded = producer.recorded;
                 let layer = &mut producer.layers[l];
                 let mut lost = Vec::new();
-                if !layer.nack.due(now, &mut lost) {
+                if !layer.nack.due(now, recorded, &mut lost) {
                     layer.keyframe.want();
                 }
                 let keyframe = layer.keyframe.due(now) && video && wanted;
