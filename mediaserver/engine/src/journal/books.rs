@@ -122,8 +122,10 @@ impl Books {
         let (file, interface) = self.interface(source)?;
         let comment = format!("gap: {first}-{last}, {count} packets");
         write_gap(&mut file.pending, interface, last, count, &comment);
-        let detail =
-            format!("source {source}: {count} packets were lost in {} ms", (last - first) / 1_000_000);
+        let detail = format!(
+            "source {source}: {count} packets were lost in {} ms",
+            last.saturating_sub(first) / 1_000_000
+        );
         Some(Taken::Gap(count, Notice { file: file.key.clone(), state: State::Gap, detail }))
     }
 

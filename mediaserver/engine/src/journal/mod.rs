@@ -20,11 +20,11 @@ mod tests;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use file::is_key;
 pub use recorder::Recorder;
@@ -51,6 +51,7 @@ impl Settings {
 
 /// How the disk does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum State {
     Ok,
     /// It falls behind: the ring is filling.
@@ -83,6 +84,26 @@ pub struct Notice {
     pub state: State,
     /// For the technician, English.
     pub detail: String,
+}
+
+type Report = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// The state that was told last. The writer tells what the disk says; that it says nothing, only
+/// the packet thread can notice, by the ring that fills.
+#[derive(Debug, Default)]
+struct Condition(AtomicU8);
+
+impl Condition {
+    /// True if that is news.
+    fn set(&self, state: State) -> bool {
+        self.0.swap(state as u8, Ordering::Relaxed) != state as u8
+    }
+
+    /// Unless something else was told meanwhile.
+    fn change(&self, from: State, to: State) -> bool {
+        let (from, to) = (from as u8, to as u8);
+        self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -122,12 +143,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Writes what killed processes left, then starts the thread. `report` is called by it.
+    /// Writes what killed processes left, then starts the thread. `report` is called by it and by
+    /// the recorder's; it must not wait.
     ///
     /// Fails when the folder cannot be made or the memory for the ring is not there.
     pub fn start(
         settings: &Settings,
-        report: impl Fn(Notice) + Send + 'static,
+        report: impl Fn(Notice) + Send + Sync + 'static,
     ) -> io::Result<(Self, Recorder)> {
         let counters = Arc::new(Counters::default());
         let folder = file::make_folder(&settings.folder)?;
@@ -135,11 +157,25 @@ impl Journal {
         let (home, producer, consumer) =
             recovery::Home::make(&settings.memory, &folder, settings.ring_bytes)?;
         let (stop, stopped) = mpsc::channel();
-        let writer =
-            writer::Writer::new(settings, folder, home, consumer, report, Arc::clone(&counters), left);
+        let report: Report = Arc::new(report);
+        let condition = Arc::new(Condition::default());
+        let recorder =
+            Recorder::new(producer, Arc::clone(&report), Arc::clone(&condition), Arc::clone(&counters));
+        let writer = writer::Writer {
+            books: books::Books::new(folder.clone()),
+            folder,
+            home,
+            ring: consumer,
+            report,
+            counters: Arc::clone(&counters),
+            condition,
+            pause: None,
+            sync_due: Instant::now() + settings.flush,
+            recovery_due: left.map(|_| Instant::now()),
+            settings: settings.clone(),
+        };
         let thread =
             std::thread::Builder::new().name("kelian-journal".into()).spawn(move || writer.run(&stopped))?;
-        let recorder = Recorder::new(producer);
         Ok((Self { stop, thread: Some(thread), counters }, recorder))
     }
 

@@ -1,8 +1,11 @@
 //! The packet thread's end of the ring.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use super::ring::RingProducer;
+use super::{Condition, Counters, Notice, Report, State};
 use crate::core::{Codec, Extension, MediaKind, ProducerParameters, Protocol, Tap};
 
 /// Kinds of records.
@@ -19,6 +22,10 @@ pub mod kind {
     pub const END: u32 = 5;
 }
 
+/// The ring is so full, of 100: the disk is slow, and is not any more.
+const SLOW: u64 = 50;
+const EASED: u64 = 10;
+
 /// Packets of one source that found no room.
 #[derive(Clone, Copy, Debug)]
 struct Gap {
@@ -30,6 +37,8 @@ struct Gap {
 /// What of a source is still to be said before its next packet.
 #[derive(Debug, Default)]
 struct Held {
+    /// The key of its file.
+    file: String,
     describe: Option<Vec<u8>>,
     gap: Option<Gap>,
     ended: bool,
@@ -68,11 +77,36 @@ pub struct Recorder {
     sources: HashMap<u32, Held>,
     /// Whether any of them holds something.
     held: bool,
+    report: Report,
+    condition: Arc<Condition>,
+    counters: Arc<Counters>,
 }
 
 impl Recorder {
-    pub(super) fn new(ring: RingProducer) -> Self {
-        Self { ring, sources: HashMap::new(), held: false }
+    pub(super) fn new(
+        ring: RingProducer,
+        report: Report,
+        condition: Arc<Condition>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { ring, sources: HashMap::new(), held: false, report, condition, counters }
+    }
+
+    /// Says when the disk has become slow, or well again.
+    fn judge(&self) {
+        let full = self.ring.percent_full();
+        self.counters.ring_percent.store(full, Ordering::Relaxed);
+        let (state, detail) = if full >= SLOW && self.condition.change(State::Ok, State::Slow) {
+            (State::Slow, format!("{full} % of the ring wait for the disk"))
+        } else if full <= EASED && self.condition.change(State::Slow, State::Ok) {
+            (State::Ok, String::new())
+        } else {
+            return;
+        };
+        let files: BTreeSet<&str> = self.sources.values().map(|held| held.file.as_str()).collect();
+        for file in files {
+            (self.report)(Notice { file: file.into(), state, detail: detail.clone() });
+        }
     }
 
     /// Says what is held of a source; false: there is no room.
@@ -105,6 +139,7 @@ impl Tap for Recorder {
         describe.extend_from_slice(file.as_bytes());
         describe.extend_from_slice(description(label, parameters).as_bytes());
         let held = self.sources.entry(parameters.source).or_default();
+        held.file = file.into();
         held.describe = Some(describe);
         held.ended = false;
         self.held = true;
@@ -133,6 +168,7 @@ impl Tap for Recorder {
     }
 
     fn tick(&mut self) {
+        self.judge();
         if !self.held {
             return;
         }

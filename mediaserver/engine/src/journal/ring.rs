@@ -196,6 +196,11 @@ impl RingProducer {
         self.ring.head().store(self.head, Ordering::Release);
         true
     }
+
+    /// How full the ring is, of 100.
+    pub fn percent_full(&self) -> u64 {
+        (self.head - self.ring.tail().load(Ordering::Relaxed)) * 100 / self.ring.capacity as u64
+    }
 }
 
 /// What a record repeats of its position.
@@ -227,12 +232,6 @@ impl RingConsumer {
     /// Gives back the room of all records taken so far: they are in their files.
     pub fn release(&mut self) {
         self.ring.tail().store(self.next, Ordering::Release);
-    }
-
-    /// How full the ring is, of 100.
-    pub fn percent_full(&self) -> u64 {
-        let used = self.ring.head().load(Ordering::Acquire) - self.ring.tail().load(Ordering::Relaxed);
-        used * 100 / self.ring.capacity as u64
     }
 }
 
@@ -266,7 +265,7 @@ mod tests {
         let (mut producer, mut consumer) = ring(&scratch, PAGE);
         let pushed = (0..10_000).take_while(|&n| producer.push(1, n, 0, &[&[0; 100]])).count();
         assert_eq!(pushed, PAGE / 128);
-        assert_eq!(consumer.percent_full(), 100);
+        assert_eq!(producer.percent_full(), 100);
         while consumer.take().is_some() {}
         assert!(!producer.push(1, 0, 0, &[]), "taken is not given back");
         consumer.release();

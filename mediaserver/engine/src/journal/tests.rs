@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -101,7 +103,7 @@ fn child(test: &str, folder: &Path) -> Command {
     command
 }
 
-fn until(what: &str, done: impl Fn() -> bool) {
+fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(10), "{what}");
@@ -294,6 +296,43 @@ fn limit_files(bytes: u64) {
         let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
         assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
     }
+}
+
+/// A pipe that nobody reads takes some and then makes the writer wait, as a disk that hangs does.
+#[test]
+fn a_disk_that_hangs_is_told_by_the_ring() {
+    let scratch = Scratch::new();
+    let settings = Settings { flush: Duration::from_secs(3600), ..settings(scratch.path()) };
+    let path = settings.folder.join(KEY);
+    file::make_folder(path.parent().unwrap()).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut pipe = fs::OpenOptions::new();
+    let mut pipe = pipe.read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&notices);
+    let (journal, mut recorder) =
+        Journal::start(&settings, move |notice| told.lock().unwrap().push(notice.state)).unwrap();
+    recorder.begin(KEY, "", &parameters(7));
+    let has = |state: State| notices.lock().unwrap().contains(&state);
+    let mut n = 0;
+    until("the ring is half full", || {
+        push(&mut recorder, 7, n);
+        recorder.tick();
+        n += 1;
+        has(State::Slow)
+    });
+    let mut taken = vec![0; 1 << 16];
+    until("the pipe is read", || {
+        recorder.tick();
+        if !has(State::Ok) {
+            // Nothing there yet: the writer is about to go on.
+            let _count = pipe.read(&mut taken).unwrap_or(0);
+        }
+        has(State::Ok)
+    });
+    drop(recorder);
+    drop(journal);
+    assert_eq!(notices.lock().unwrap()[..2], [State::Slow, State::Ok]);
 }
 
 /// A disk that stays full until the node ends: the next start has it all.

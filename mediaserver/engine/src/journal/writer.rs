@@ -5,15 +5,14 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::books::{Books, Taken};
-use super::recovery::{recover, Home, Left};
+use super::recovery::{recover, Home};
 use super::ring::RingConsumer;
-use super::{Counters, Notice, Settings, State};
+use super::{Condition, Counters, Notice, Report, Settings, State};
 
 /// Between two looks at the ring, while somebody is recorded and while nobody is.
 const BUSY: Duration = Duration::from_millis(20);
@@ -23,59 +22,31 @@ const BATCH: usize = 1 << 20;
 /// After an error, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The ring is so full, of 100: the disk is slow, and is not any more.
-const SLOW: u64 = 50;
-const EASED: u64 = 10;
 /// Between two attempts at rings that could not be recovered.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(10);
 
-pub struct Writer<F> {
-    settings: Settings,
-    folder: PathBuf,
-    home: Home,
-    ring: RingConsumer,
-    books: Books,
-    report: F,
-    counters: Arc<Counters>,
-    state: State,
+pub(super) struct Writer {
+    pub settings: Settings,
+    pub folder: PathBuf,
+    pub home: Home,
+    pub ring: RingConsumer,
+    pub books: Books,
+    pub report: Report,
+    pub counters: Arc<Counters>,
+    pub condition: Arc<Condition>,
     /// What keeps the disk from being written to.
-    pause: Option<Pause>,
-    sync_due: Instant,
-    /// When rings of others are to be looked at again.
-    recovery_due: Option<Instant>,
+    pub pause: Option<Pause>,
+    pub sync_due: Instant,
+    /// When rings that could not be recovered are to be looked at again.
+    pub recovery_due: Option<Instant>,
 }
 
-struct Pause {
+pub(super) struct Pause {
     until: Instant,
     next: Duration,
 }
 
-impl<F: Fn(Notice)> Writer<F> {
-    pub fn new(
-        settings: &Settings,
-        folder: PathBuf,
-        home: Home,
-        ring: RingConsumer,
-        report: F,
-        counters: Arc<Counters>,
-        left: Left,
-    ) -> Self {
-        let now = Instant::now();
-        Self {
-            settings: settings.clone(),
-            books: Books::new(folder.clone()),
-            folder,
-            home,
-            ring,
-            report,
-            counters,
-            state: State::Ok,
-            pause: None,
-            sync_due: now,
-            recovery_due: left.map(|_| now + RECOVERY_PAUSE),
-        }
-    }
-
+impl Writer {
     /// Until `stopped` says so; then everything is written, if the disk takes it.
     pub fn run(mut self, stopped: &Receiver<()>) {
         loop {
@@ -85,7 +56,6 @@ impl<F: Fn(Notice)> Writer<F> {
             if self.pause.as_ref().is_none_or(|pause| stop || pause.until <= now) {
                 self.work(now, stop);
             }
-            self.judge();
             if stop {
                 break;
             }
@@ -106,14 +76,18 @@ impl<F: Fn(Notice)> Writer<F> {
             self.books.sync()
         });
         match done {
-            Ok(()) => self.pause = None,
+            Ok(()) => {
+                if self.pause.take().is_some() {
+                    self.tell(State::Ok, "");
+                }
+            }
             Err(error) => {
                 Counters::add(&self.counters.errors, 1);
                 let pause = self.pause.as_ref().map_or(FIRST_PAUSE, |pause| pause.next);
                 let next = (pause * 2).min(LONGEST_PAUSE);
                 self.pause = Some(Pause { until: Instant::now() + pause, next });
                 let full = matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG));
-                self.change(if full { State::Full } else { State::Failed }, &error.to_string());
+                self.tell(if full { State::Full } else { State::Failed }, &error.to_string());
             }
         }
     }
@@ -145,27 +119,11 @@ impl<F: Fn(Notice)> Writer<F> {
         }
     }
 
-    /// Says when the disk has become slow, or well again.
-    fn judge(&mut self) {
-        let full = self.ring.percent_full();
-        self.counters.ring_percent.store(full, Ordering::Relaxed);
-        match self.state {
-            State::Ok if full >= SLOW => {
-                self.change(State::Slow, &format!("{full} % of the ring wait for the disk"));
+    fn tell(&self, state: State, detail: &str) {
+        if self.condition.set(state) {
+            for file in self.books.in_use() {
+                (self.report)(Notice { file: file.into(), state, detail: detail.into() });
             }
-            State::Slow if full <= EASED => self.change(State::Ok, ""),
-            State::Full | State::Failed if self.pause.is_none() => self.change(State::Ok, ""),
-            _ => {}
-        }
-    }
-
-    fn change(&mut self, state: State, detail: &str) {
-        if state == self.state {
-            return;
-        }
-        self.state = state;
-        for file in self.books.in_use() {
-            (self.report)(Notice { file: file.into(), state, detail: detail.into() });
         }
     }
 
