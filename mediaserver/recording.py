@@ -26,9 +26,6 @@ class Recordings:
         self._lessons: dict[str, _Recording] = {}
         self._by_file: dict[str, str] = {}
 
-    def __contains__(self, lesson: str) -> bool:
-        return lesson in self._lessons
-
     def __len__(self) -> int:
         return len(self._lessons)
 
