@@ -1,5 +1,6 @@
 """A real `kelian serve` for the end-to-end tests: its own data folder, ports, and processes to kill."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -63,9 +63,10 @@ class Server:
     def pid_of(self, module: str) -> int | None:
         """The process that runs `python -m <module>` under this server; None while there is none."""
         for pid in _descendants(self._process.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"-m" in command and command[command.index(b"-m") + 1] == module.encode():
-                return pid
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has ended meanwhile
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"-m" in command and command[command.index(b"-m") + 1] == module.encode():
+                    return pid
         return None
 
     def kill(self, module: str) -> int:
@@ -86,15 +87,14 @@ class Server:
 
 
 def _descendants(pid: int) -> list[int]:
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in task.read_text().split()
-    ]
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            children += map(int, task.read_text().split())
     return children + [grandchild for child in children for grandchild in _descendants(child)]
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(data: Path, *, codec: str = "h264") -> Iterator[Server]:
     server = Server(data, codec=codec)
     try:
