@@ -108,6 +108,6 @@ async def test_a_disk_that_refuses_is_told_to_staff_until_it_is_well(tmp_path: P
             await asyncio.sleep(0.2)
             assert student.journal == replies.Journal(state="ok"), "it is not for children"
         numbers = [number for number, _ in packets_kept(server)]
-        assert len(numbers) > 20
+        assert len(numbers) >= 10
         steps = {(after - before) % 2**16 for before, after in pairwise(numbers)}
         assert steps == {1}, "nothing was lost meanwhile"

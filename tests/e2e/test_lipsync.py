@@ -41,11 +41,17 @@ def test_lip_sync_holds_after_ten_swaps(playwright: Playwright, tmp_path: Path) 
                 sender = (FIRST, SECOND)[swap % 2]
                 lecturer.until(lambda s=sender: lecturer.sees("stage.0.video", s), f"sees swap {swap}", 8)
 
-            # libwebrtc moves its delays by small steps, once a second (seen: 100 ms to 7 ms in 15 s).
-            lecturer.page.wait_for_timeout(12_000)
-            measured = lecturer.page.evaluate("window.__sync('stage.0.video', 'stage.0.audio', 12)")
-            assert len(measured["offsets"]) >= 8, measured
-            assert abs(statistics.median(measured["offsets"])) < WITHIN_MS, measured
+            # libwebrtc moves its delays by small steps, once a second (seen: 100 ms to 7 ms in 15 s; on
+            # a busy machine longer). A wrong mapping of clocks would never come to rest within the bound.
+            medians: list[float] = []
+            for _ in range(5):
+                lecturer.page.wait_for_timeout(3000)
+                measured = lecturer.page.evaluate("window.__sync('stage.0.video', 'stage.0.audio', 9)")
+                assert len(measured["offsets"]) >= 5, measured
+                medians.append(statistics.median(measured["offsets"]))
+                if abs(medians[-1]) < WITHIN_MS:
+                    break
+            assert abs(medians[-1]) < WITHIN_MS, medians
             assert lecturer.descriptions() == descriptions, "no SDP is exchanged"
         finally:
             lecturer.close()
