@@ -5,8 +5,7 @@ The rules are `signaling.log`'s; here they meet time, sockets, the store and the
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import structlog
@@ -14,6 +13,7 @@ import structlog
 from signaling.config import Settings
 from signaling.lessons.connection import NORMAL, POLICY, RESTART, Connection
 from signaling.lessons.fanout import Batch, events_reply
+from signaling.lessons.hooks import Hooks
 from signaling.lessons.meters import Meters
 from signaling.lessons.pace import Pace
 from signaling.lessons.pipeline import Done, Outcome, Pipeline, utc_ms
@@ -23,7 +23,7 @@ from signaling.log import events as ev
 from signaling.log.commands import SYSTEM, Actor, Command, Create, Join, Leave
 from signaling.log.decide import Refusal
 from signaling.log.events import Entry
-from signaling.log.plan import Plan, plan
+from signaling.log.plan import plan
 from signaling.log.roles import RIGHTS, pool
 from signaling.log.state import Lesson
 from signaling.log.tally import Tally
@@ -46,20 +46,6 @@ QUIET = (
     ev.QuizAsked, ev.QuizTallied, ev.QuizClosed, ev.Marked,
     ev.RecordingStarted, ev.RecordingStopped,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hooks:
-    """What the lesson tells the outside (the registry and the media), none of which may wait."""
-
-    planned: Callable[["RunningLesson", Plan], None]
-    left: Callable[["RunningLesson", str], None]
-    ended: Callable[["RunningLesson"], None]
-    voided: Callable[["RunningLesson"], None]
-    failed: Callable[["RunningLesson"], None]
-    live: Callable[[int], bool]
-    claim: Callable[["RunningLesson", Connection, str], bool]
-    recording: Callable[["RunningLesson"], None]
 
 
 class RunningLesson:

@@ -8,7 +8,6 @@ pages then offer anew.
 import asyncio
 import re
 import secrets
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,12 +21,13 @@ from mediaserver.channel.client import NodeClient, NodeRefused, NodeUnavailable
 from signaling.config import Settings
 from signaling.errors import CATALOGUE, KelianError
 from signaling.lessons.connection import Connection
+from signaling.lessons.labels import check_labels
 from signaling.lessons.lesson import RunningLesson
 from signaling.lessons.meters import Meters
 from signaling.log.commands import SYSTEM, ChangeCodec, SessionLost, SourceLive
-from signaling.log.events import Codec, Role, Use
+from signaling.log.events import Codec, Role
 from signaling.log.plan import Plan
-from signaling.log.roles import FLOOR_SLOTS, RIGHTS, STAGE_CAPACITY, WALL_CAPACITY
+from signaling.log.roles import RIGHTS
 from signaling.protocol import replies
 from signaling.stores import LessonStore, SessionRow, StoreError
 
@@ -35,7 +35,6 @@ log = structlog.get_logger("signaling.media")
 
 Kind = Literal["page", "whip", "whep"]
 LostReason = Literal["node_lost", "disconnected", "closed"]
-USES: tuple[Use, ...] = ("camera", "microphone", "board")
 RTPMAP = re.compile(rb"^a=rtpmap:\d+ (h264|vp8)/90000", re.IGNORECASE | re.MULTILINE)
 NO_PATH = ("expired", "never_connected")  # a node's reasons that mean: the network
 RECONCILE_S = 1.0
@@ -481,22 +480,3 @@ class Media:
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def check_labels(labels: dict[str, str], role: Role) -> None:
-    """Raises KelianError (bad_label) for a slot that is not this role's to see, or no label at all."""
-    rights = RIGHTS[role]
-    allowed: set[str] = {*USES, "lecturer.video", "lecturer.audio"}
-    allowed |= {f"stage.{index}.{kind}" for index in range(STAGE_CAPACITY) for kind in ("video", "audio")}
-    allowed |= {f"floor.{index}" for index in range(FLOOR_SLOTS)}
-    if rights.private_slot:
-        allowed.add("private")
-    if rights.wall_slots:
-        allowed |= {f"wall.{index}" for index in range(WALL_CAPACITY)}
-    for label in labels.values():
-        if label not in allowed:
-            raise KelianError("bad_label", label=label[:64])
-    counts = Counter(labels.values())
-    counts["board"] -= 1  # a lecturer's own, and the slot for another's: the node tells them by direction
-    if any(count > 1 for count in counts.values()):
-        raise KelianError("bad_label", why="a label is given twice")

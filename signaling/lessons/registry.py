@@ -7,7 +7,8 @@ import structlog
 
 from signaling.config import Settings
 from signaling.errors import KelianError
-from signaling.lessons.lesson import Hooks, RunningLesson
+from signaling.lessons.hooks import Hooks
+from signaling.lessons.lesson import RunningLesson
 from signaling.lessons.media import Media
 from signaling.lessons.meters import Meters
 from signaling.log.commands import SYSTEM, Create
